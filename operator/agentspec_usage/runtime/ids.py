@@ -1,0 +1,19 @@
+"""Identities: 128 random bits, and hashes of identities where chance must repeat itself."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+__all__ = ["new_instance_id", "stable_fraction"]
+
+
+def new_instance_id() -> str:
+    """A fresh instance id: 32 lower-case hex digits. Never a name, a pid or a start time."""
+    return secrets.token_hex(16)
+
+
+def stable_fraction(*parts: str) -> float:
+    """A number in [0, 1) that depends on ``parts`` alone: jitter that restarts and replicas repeat."""
+    digest = hashlib.blake2b("\x1f".join(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
