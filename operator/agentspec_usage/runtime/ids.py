@@ -14,6 +14,6 @@ def new_instance_id() -> str:
 
 
 def stable_fraction(*parts: str) -> float:
-    """A number in [0, 1) that depends on ``parts`` alone: jitter that restarts and replicas repeat."""
+    """A number in [0, 1) that depends on ``parts`` alone: jitter that every replica repeats."""
     digest = hashlib.blake2b("\x1f".join(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

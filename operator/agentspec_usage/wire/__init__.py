@@ -1,0 +1,1 @@
+"""The shapes on the wire: encoded with the standard library, decoded by strict models."""
