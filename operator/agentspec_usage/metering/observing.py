@@ -172,10 +172,12 @@ class _Step:
             self._reasons.add(Reason.INVALID_USAGE)
 
     def result(self) -> Checkpoint:
+        reasons = self._before.reasons
         return bounded(
             replace(
                 self._before,
-                reasons=self._before.reasons | self._reasons,
+                # A union makes a new set each time, and a fleet keeps one for every object.
+                reasons=reasons if self._reasons <= reasons else reasons | self._reasons,
                 started_at=self._started_at,
                 retired_excess=self._excess,
                 live=self._live,
@@ -208,7 +210,10 @@ class _Step:
     def _met(self, snapshot: UsageSnapshot, together: frozenset[str | None]) -> LiveInstance:
         """A new instance: counted from zero, unless it may be an old one that was forgotten."""
         if self._before.forgot(self._pod):
-            self._reasons.add(Reason.AGENT_RESTARTED)
+            # In an epoch that was opened after an edit, everything begins at what is seen: no
+            # restart.
+            if Reason.STATUS_TAMPERED not in self._before.reasons:
+                self._reasons.add(Reason.AGENT_RESTARTED)
             return LiveInstance(self._pod, meter_from(snapshot.totals, snapshot))
         if self._is_restart(snapshot, together):
             self._reasons.add(Reason.AGENT_RESTARTED)

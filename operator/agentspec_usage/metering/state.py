@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from agentspec_usage.errors import UsageError
 from agentspec_usage.metering.completeness import Reason
@@ -57,6 +58,14 @@ MAX_SOURCES = 1024
 
 MAX_EPOCH = 128
 """Characters of an epoch's name."""
+
+
+_EMPTY_MAPPING: Mapping[Any, Any] = MappingProxyType({})
+
+
+def _none() -> Mapping[Any, Any]:
+    """The empty mapping, one for all: a fleet of checkpoints is mostly made of them."""
+    return _EMPTY_MAPPING
 
 
 class PodIdentity(NamedTuple):
@@ -127,17 +136,17 @@ class Checkpoint:
     started_at: int | None = None
     retired: Tally = EMPTY
     retired_excess: int = 0
-    live: Mapping[str, LiveInstance] = field(default_factory=dict)
-    legacy: Mapping[LegacyKey, DrainedWindows] = field(default_factory=dict)
-    tombstones: Mapping[str, Tombstone] = field(default_factory=dict)
-    closed: Mapping[LegacyKey, PodIdentity] = field(default_factory=dict)
-    sources: Mapping[str, Source] = field(default_factory=dict)
+    live: Mapping[str, LiveInstance] = field(default_factory=_none)
+    legacy: Mapping[LegacyKey, DrainedWindows] = field(default_factory=_none)
+    tombstones: Mapping[str, Tombstone] = field(default_factory=_none)
+    closed: Mapping[LegacyKey, PodIdentity] = field(default_factory=_none)
+    sources: Mapping[str, Source] = field(default_factory=_none)
     lost_until: int | None = None
     # Volatile.
     forgotten_until: int | None = field(default=None, compare=False)
-    spilled: Mapping[str, Tombstone] = field(default_factory=dict, compare=False)
-    sightings: Mapping[str, Sighting] = field(default_factory=dict, compare=False)
-    legacy_seen: Mapping[LegacyKey, int] = field(default_factory=dict, compare=False)
+    spilled: Mapping[str, Tombstone] = field(default_factory=_none, compare=False)
+    sightings: Mapping[str, Sighting] = field(default_factory=_none, compare=False)
+    legacy_seen: Mapping[LegacyKey, int] = field(default_factory=_none, compare=False)
 
     def forgot(self, pod: PodIdentity) -> bool:
         """Whether an unknown source in ``pod`` may have been counted before."""

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
 
 from agentspec_usage.errors import WireError
 
@@ -33,17 +34,23 @@ class AgentRefKind(StrEnum):
     SERVICE = "Service"
 
 
-class _Shape(BaseModel):
-    # Unknown fields are ignored: upstream may add some.
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+# Unknown fields are ignored: upstream may add some. Slotted dataclasses rather than models: the
+# operator keeps a spec for every object, and a model's own bookkeeping would be most of it.
+_CONFIG = ConfigDict(extra="ignore", populate_by_name=True)
 
 
-class AgentRef(_Shape):
+@dataclass(frozen=True, slots=True, config=_CONFIG)
+class AgentRef:
+    """What the object is about."""
+
     name: Annotated[str, Field(pattern=_SUBDOMAIN, max_length=253)]
     kind: AgentRefKind | None = None
 
 
-class Requirement(_Shape):
+@dataclass(frozen=True, slots=True, config=_CONFIG)
+class Requirement:
+    """One of ``matchExpressions``."""
+
     key: Annotated[str, Field(min_length=1, max_length=317)]
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
     values: Annotated[tuple[Annotated[str, Field(max_length=63)], ...], Field(max_length=64)] = ()
@@ -55,7 +62,8 @@ class Requirement(_Shape):
         return self
 
 
-class SelectorSpec(_Shape):
+@dataclass(frozen=True, slots=True, config=_CONFIG)
+class SelectorSpec:
     """A label selector; an empty one would select every pod and is refused."""
 
     match_labels: dict[str, str] = Field(default_factory=dict, alias="matchLabels", max_length=64)
@@ -70,7 +78,8 @@ class SelectorSpec(_Shape):
         return self
 
 
-class ObservationSpec(_Shape):
+@dataclass(frozen=True, slots=True, config=_CONFIG)
+class ObservationSpec:
     """``spec`` of an AgentObservation: upstream's fields, then ours."""
 
     agent_ref: AgentRef = Field(alias="agentRef")
@@ -80,7 +89,7 @@ class ObservationSpec(_Shape):
     sidecar_port: Annotated[int, Field(alias="sidecarPort", ge=1024, le=65535)] = 4001
     check_interval: Annotated[int, Field(alias="checkInterval", ge=5, le=3600)] = 30
     source: Literal["sidecar", "control-plane"] = "sidecar"
-    pod_selector: SelectorSpec | None = Field(None, alias="podSelector")
+    pod_selector: SelectorSpec | None = Field(default=None, alias="podSelector")
     usage_port: Annotated[int | None, Field(alias="usagePort", ge=1024, le=65535)] = None
     usage_path: Annotated[
         str, Field(alias="usagePath", pattern=_USAGE_PATH, min_length=1, max_length=128)
@@ -111,11 +120,14 @@ class ObservationSpec(_Shape):
         return self.sidecar_service_name or f"{self.agent_ref.name}-sidecar"
 
 
+_SPEC = TypeAdapter(ObservationSpec)
+
+
 def parse_spec(spec: Mapping[str, Any] | None) -> ObservationSpec:
     """The spec of an object as read; WireError names the first field that does not fit, not its
     value."""
     try:
-        return ObservationSpec.model_validate(spec or {})
+        return _SPEC.validate_python(spec or {})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         path = ".".join(str(part) for part in ("spec", *first["loc"]))

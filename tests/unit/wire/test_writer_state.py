@@ -149,6 +149,21 @@ def test_a_reader_of_the_state_goes_on_counting_where_it_stood() -> None:
     assert totals(cp).input == 15 + 130
 
 
+def test_a_model_that_may_have_been_counted_counts_its_growth_after_unpacking_too() -> None:
+    partly = snapshot(A, {"gpt": 60}, totals=TokenCounts(input=100, calls=2))
+    cp = unpack(pack(observe(new_checkpoint("e1"), POD, reading(partly), 1000))[1])
+    for amount in (50, 58):
+        shown = snapshot(
+            A, {"gpt": 60, "o3": amount}, totals=TokenCounts(input=60 + amount, calls=3)
+        )
+        cp = observe(cp, POD, reading(shown), 2000)
+    assert {row.model: row.counts.input for row in model_usage(cp)} == {
+        "gpt": 60,
+        "o3": 8,
+        "__unattributed__": 50,
+    }
+
+
 def test_a_restart_that_nobody_watched_is_noticed_after_unpacking() -> None:
     cp = observe(new_checkpoint("e1"), POD, reading(snapshot(A, 100)), 1000)
     cp = unpack(pack(cp)[1])

@@ -1,0 +1,1 @@
+"""The commands: composition roots, the only readers of the environment and the command line."""
