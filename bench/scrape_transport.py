@@ -65,13 +65,16 @@ class _Agent(asyncio.Protocol):
 
 
 async def serve() -> None:
-    """Serves on every loopback address, and says the port on stdout."""
+    """Serves on every one of ``HOSTS`` at one port, which it says on stdout."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(_Agent, "0.0.0.0", 0, backlog=1024)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    first = await loop.create_server(_Agent, HOSTS[0], 0, backlog=1024)
+    port = first.sockets[0].getsockname()[1]
+    others = [await loop.create_server(_Agent, host, port, backlog=1024) for host in HOSTS[1:]]
+    print(port, flush=True)
     # The parent's end closes our standard input: then this ends too.
     await loop.run_in_executor(None, sys.stdin.read)
-    server.close()
+    for server in (first, *others):
+        server.close()
 
 
 async def cpu_per_get(get: Get, concurrency: int, count: int) -> float:

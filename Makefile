@@ -1,0 +1,81 @@
+# Verbs for people and for CI. `make help` lists them; each makes the environment first if it has to.
+#
+# Paths are relative, so that a checkout may live in a directory with spaces in its name.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+UV_VERSION := 0.13.9
+
+# The environment is made for this lock, this project file and this place (an environment cannot be moved):
+# a stamp in it says for which, so that nothing is done when nothing changed.
+MADE_FOR := $(shell { pwd; cat requirements/dev.txt pyproject.toml; } | cksum | cut -d' ' -f1)
+STAMP := $(VENV)/made-for-$(MADE_FOR)
+
+# What the tests start. A first run builds what neither KUBEBUILDER_ASSETS nor the cache has, before
+# pytest, which would hide the progress.
+PROGRAMS := kube-apiserver etcd kubectl helm kube-controller-manager
+
+COMPILE := compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test lint format lock chart bench-operator clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
+
+env: $(STAMP) ## make .venv with the locked dependencies (PYTHON=python3.12 chooses another Python)
+
+demo: env ## a real API server, the operator and sample agents: a live table until Ctrl-C, or for DEMO_SECONDS=60
+	@$(PY) -m examples.demo
+
+test: env ## run every test (PYTEST="-k name" chooses); the first run builds what the tests start
+	@$(PY) -m agentspec_usage.cli.main devcluster build $(PROGRAMS)
+	$(PY) -m pytest $(PYTEST)
+
+lint: env ## check format, lint, types and layers; what fails says how to repair it
+	@$(call check,$(PY) -m ruff format --check .,make format)
+	@$(call check,$(PY) -m ruff check .,make format (what it cannot repair it shows))
+	@$(call check,$(PY) -m mypy,edit what is named above and run: $(PY) -m mypy)
+	@$(call check,$(VENV)/bin/lint-imports,move the import; pyproject.toml [tool.importlinter] has the layers; then run: $(VENV)/bin/lint-imports)
+
+format: env ## repair format and what the linter can repair
+	$(PY) -m ruff check --fix --show-fixes .
+	$(PY) -m ruff format .
+
+lock: env build/uv ## compile requirements/*.in into locks with hashes and without addresses
+	cd requirements && ../build/uv/bin/uv pip $(COMPILE) dev.in --output-file dev.txt
+	cd requirements && ../build/uv/bin/uv pip $(COMPILE) operator.in --output-file operator.txt
+
+chart: env ## generate the chart's copies, its table of values and charts/install.yaml
+	$(PY) charts/generate.py
+
+bench-operator: env ## measure the operator with 100 to 10,000 agents (BENCH="--quick" chooses); writes build/bench/operator.json
+	@$(PY) -m agentspec_usage.cli.main devcluster build kube-apiserver etcd kubectl
+	$(PY) -m bench.operator_bench $(BENCH)
+
+clean: ## remove what was made here: environment, builds, caches (not the per-user cache of programs)
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP):
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "make env: there is no $(PYTHON). Install Python 3.11 or newer, or name one: make env PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make env: $(PYTHON) is $$($(PYTHON) --version 2>&1), and 3.11 or newer is needed. Name one: make env PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "make env: $(PYTHON) has no venv module. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "making $(VENV) from $$($(PYTHON) --version): about 70 packages, half a minute"
+	@rm -f $(VENV)/made-for-*
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --disable-pip-version-check --require-hashes -r requirements/dev.txt || { \
+	  echo "make env: the locked dependencies could not be installed (see above). They come from pip's index:"; \
+	  echo "  is there a network? Behind a proxy set HTTPS_PROXY, with a mirror set PIP_INDEX_URL. Then again: make env"; exit 1; }
+	@$(PY) -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+build/uv:
+	$(PY) -m pip install --disable-pip-version-check --target build/uv uv==$(UV_VERSION)
+
+# $(call check,command,repair)
+check = echo "$(1)"; $(1) || { echo; echo "repair with: $(2)"; exit 1; }

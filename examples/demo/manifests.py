@@ -1,0 +1,109 @@
+"""The Kubernetes objects of the sample agents.
+
+No kubelet runs here, so what one would report is written by the demo: each pod is Running and has
+the loopback address that its process really listens on. Pods name no node, because a node that
+does not exist is cleaned up after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from examples.demo.cast import NAMESPACE, SampleAgent
+
+__all__ = ["SamplePod", "objects_of", "pods_of", "running_status"]
+
+CHECK_INTERVAL = 5
+_IMAGE = "registry.invalid/sample-agent:1"
+
+
+@dataclass(frozen=True, slots=True)
+class SamplePod:
+    """One pod; ``number`` counts the pods of the demo and makes its address and its seed."""
+
+    agent: SampleAgent
+    name: str
+    number: int
+    address: str
+
+
+def pods_of(agents: tuple[SampleAgent, ...], network: str) -> list[SamplePod]:
+    """Every pod, at an address of its own: ``network`` is the first three bytes, within
+    127.0.0.0/8."""
+    owners = [(agent, index) for agent in agents for index in range(agent.replicas)]
+    return [
+        SamplePod(agent, f"{agent.name}-{index}", number, f"{network}.{number}")
+        for number, (agent, index) in enumerate(owners, start=1)
+    ]
+
+
+def objects_of(agents: tuple[SampleAgent, ...], pods: list[SamplePod]) -> dict[str, Any]:
+    """What ``kubectl apply`` takes."""
+    items = [_deployment(agent) for agent in agents if agent.deployment]
+    items += [_pod(pod) for pod in pods]
+    items += [_observation(agent) for agent in agents]
+    return {"apiVersion": "v1", "kind": "List", "items": items}
+
+
+def running_status(pod: SamplePod, now: str) -> dict[str, Any]:
+    """What a kubelet would report of ``pod``."""
+    return {
+        "phase": "Running",
+        "podIP": pod.address,
+        "podIPs": [{"ip": pod.address}],
+        "startTime": now,
+        "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": now}],
+        "containerStatuses": [
+            {
+                "name": "agent",
+                "image": _IMAGE,
+                "imageID": "",
+                "containerID": f"demo://{pod.name}",
+                "ready": True,
+                "restartCount": 0,
+                "state": {"running": {"startedAt": now}},
+            }
+        ],
+    }
+
+
+def _deployment(agent: SampleAgent) -> dict[str, Any]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": agent.name, "namespace": NAMESPACE},
+        "spec": {
+            "replicas": agent.replicas,
+            "selector": {"matchLabels": _labels(agent)},
+            "template": {"metadata": {"labels": _labels(agent)}, "spec": _pod_spec(agent)},
+        },
+    }
+
+
+def _pod(pod: SamplePod) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": pod.name, "namespace": NAMESPACE, "labels": _labels(pod.agent)},
+        "spec": _pod_spec(pod.agent),
+    }
+
+
+def _pod_spec(agent: SampleAgent) -> dict[str, Any]:
+    port = {"name": agent.port_name, "containerPort": agent.port}
+    return {"containers": [{"name": "agent", "image": _IMAGE, "ports": [port]}]}
+
+
+def _labels(agent: SampleAgent) -> Mapping[str, str]:
+    return {"app" if agent.deployment else "agentspec.io/agent": agent.name}
+
+
+def _observation(agent: SampleAgent) -> dict[str, Any]:
+    return {
+        "apiVersion": "agentspec.io/v1",
+        "kind": "AgentObservation",
+        "metadata": {"name": agent.name, "namespace": NAMESPACE},
+        "spec": {"agentRef": {"name": agent.name}, "checkInterval": CHECK_INTERVAL},
+    }
