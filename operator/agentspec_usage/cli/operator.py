@@ -39,9 +39,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _run(arguments: argparse.Namespace) -> int:
     try:
-        from agentspec_usage.controller.logs import configure_logging
         from agentspec_usage.controller.program import run_operator
         from agentspec_usage.controller.settings import OperatorSettings
+        from agentspec_usage.runtime.logs import configure_logging
     except ModuleNotFoundError as error:
         raise MissingExtraError("the operator", "operator") from error
     settings = read_settings(OperatorSettings, arguments, PREFIX)

@@ -23,7 +23,7 @@ from agentspec_usage.controller.sweep import Sweep
 from agentspec_usage.controller.writer import StatusWriter, WriterSettings
 from agentspec_usage.metering.checkpoint import PodIdentity
 from agentspec_usage.runtime.clock import Clock, to_rfc3339
-from agentspec_usage.runtime.ids import new_instance_id
+from agentspec_usage.runtime.ids import draw_128_bits
 from agentspec_usage.scrape.http import HttpScraper, ScrapeSettings
 from agentspec_usage.wire.usage import decode_usage
 
@@ -99,7 +99,7 @@ def assemble(
         register=register,
         schedule=scheduler,
         clock=clock,
-        new_epoch=lambda: f"{to_rfc3339(clock.now())}.{new_instance_id()[:8]}",
+        new_epoch=lambda: f"{to_rfc3339(clock.now())}.{draw_128_bits()[:8]}",
         pods_of=pods_of,
         on_dropped=writer.forget,
     )

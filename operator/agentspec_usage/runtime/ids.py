@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import secrets
 
-__all__ = ["new_instance_id", "stable_fraction"]
+__all__ = ["draw_128_bits", "new_instance_id", "stable_fraction"]
+
+
+def draw_128_bits() -> str:
+    """128 random bits from the operating system, as 32 lower-case hex digits."""
+    return secrets.token_hex(16)
 
 
 def new_instance_id() -> str:
     """A fresh instance id: 32 lower-case hex digits. Never a name, a pid or a start time."""
-    return secrets.token_hex(16)
+    return draw_128_bits()
 
 
 def stable_fraction(*parts: str) -> float:

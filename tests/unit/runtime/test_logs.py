@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agentspec_usage.controller.logs import JsonFormatter, TextFormatter, configure_logging
+from agentspec_usage.runtime.logs import JsonFormatter, TextFormatter, configure_logging
 
 
 @pytest.fixture
