@@ -19,7 +19,7 @@ PROGRAMS := kube-apiserver etcd kubectl helm kube-controller-manager
 COMPILE := compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint format lock chart bench-operator clean
+.PHONY: help env demo test test-mutants soak lint format lock chart bench-operator clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,12 @@ lock: env build/uv ## compile requirements/*.in into locks with hashes and witho
 
 chart: env ## generate the chart's copies, its table of values and charts/install.yaml
 	$(PY) charts/generate.py
+
+test-mutants: env ## break the accounting in each known way and see that a law is broken; a table, exit code 1 if one lives
+	$(PY) -m tests.simulation.mutants
+
+soak: env ## the accounting's simulation, with a hundred times the programs
+	HYPOTHESIS_PROFILE=soak $(PY) -m pytest tests/simulation/test_programs.py
 
 bench-operator: env ## measure the operator with 100 to 10,000 agents (BENCH="--quick" chooses); writes build/bench/operator.json
 	@$(PY) -m agentspec_usage.cli.main devcluster build kube-apiserver etcd kubectl

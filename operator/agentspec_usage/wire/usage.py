@@ -18,20 +18,14 @@ Errors name the field, ``models[3].promptTokens``, and never what stood in it.
 
 from __future__ import annotations
 
-import re
-from contextlib import suppress
 from typing import Annotated, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
 )
-from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from agentspec_usage.errors import WireError
@@ -39,17 +33,22 @@ from agentspec_usage.metering.counts import MAX_COUNT, TokenCounts, sum_counts
 from agentspec_usage.metering.names import bounded_name, is_showable
 from agentspec_usage.metering.series import SeriesKey
 from agentspec_usage.metering.snapshot import Observer, SeriesRow, UsageReading, UsageSnapshot
-from agentspec_usage.runtime.clock import from_rfc3339
 from agentspec_usage.wire import strict_json
+from agentspec_usage.wire.shapes import (
+    NO_CACHE_WRITE,
+    CacheWrite,
+    Count,
+    InstanceId,
+    Shape,
+    Time,
+    Totals,
+    wire_error,
+)
 
 __all__ = ["MAX_INSTANCES", "decode_usage"]
 
 MAX_INSTANCES = 64
 """Processes behind one port."""
-
-_MAX_TIME = 40
-
-_INSTANCE_ID = re.compile("[0-9a-f]{32}")
 
 
 def decode_usage(body: bytes) -> UsageReading:
@@ -62,23 +61,12 @@ def decode_usage(body: bytes) -> UsageReading:
             return UsageReading((_Snapshot.model_validate(document).snapshot(""),))
         entries = _Processes.model_validate(document).instances
     except ValidationError as error:
-        raise _wire_error(error) from None
+        raise wire_error(error) from None
     if len({entry.instance_id for entry in entries}) != len(entries):
         raise WireError("instances", "entries of distinct instances")
     return UsageReading(
         tuple(entry.snapshot(f"instances[{position}].") for position, entry in enumerate(entries))
     )
-
-
-def _wire_error(error: ValidationError) -> WireError:
-    """The first thing that is wrong: where, by our own field names, and what was expected."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    path = ""
-    for part in first["loc"]:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
-    if first["type"] == "missing":
-        return WireError(path, "a value")
-    return WireError(path, first["msg"].removeprefix("Input should be "))
 
 
 def _showable(name: str) -> str:
@@ -87,86 +75,10 @@ def _showable(name: str) -> str:
     return bounded_name(name)
 
 
-def _moment(text: object) -> int:
-    moment = -1
-    if isinstance(text, str) and len(text) <= _MAX_TIME:
-        with suppress(ValueError, OverflowError):
-            moment = from_rfc3339(text)
-    if moment < 0:
-        raise PydanticCustomError("moment", "Input should be an RFC 3339 time since 1970")
-    return moment
-
-
-def _instance_id(text: str) -> str:
-    if not _INSTANCE_ID.fullmatch(text):
-        raise PydanticCustomError("instance_id", "Input should be 32 lower-case hex digits")
-    return text
-
-
-Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Name = Annotated[str, Field(max_length=1024), AfterValidator(_showable)]
-Time = Annotated[int, BeforeValidator(_moment)]
-InstanceId = Annotated[str, AfterValidator(_instance_id)]
 
 
-class _Shape(BaseModel):
-    model_config = ConfigDict(
-        strict=True,
-        extra="ignore",
-        frozen=True,
-        alias_generator=to_camel,
-        hide_input_in_errors=True,
-    )
-
-
-class _CacheWrite(_Shape):
-    m5: Count = Field(0, alias="5m")
-    m30: Count = Field(0, alias="30m")
-    h1: Count = Field(0, alias="1h")
-    h12: Count = Field(0, alias="12h")
-    unspecified: Count = 0
-
-
-_NO_CACHE_WRITE = _CacheWrite()
-
-
-class _Totals(_Shape):
-    """The count vector as records and frames write it."""
-
-    input: Count = 0
-    output: Count = 0
-    cache_read: Count = 0
-    cache_write: _CacheWrite = _NO_CACHE_WRITE
-    reasoning: Count = 0
-    audio_in: Count = 0
-    audio_out: Count = 0
-    image_in: Count = 0
-    image_out: Count = 0
-    calls: Count = 0
-    unmetered_calls: Count = 0
-
-    def counts(self) -> TokenCounts:
-        written = self.cache_write
-        return TokenCounts(
-            self.input,
-            self.output,
-            self.cache_read,
-            written.m5,
-            written.m30,
-            written.h1,
-            written.h12,
-            written.unspecified,
-            self.reasoning,
-            self.audio_in,
-            self.audio_out,
-            self.image_in,
-            self.image_out,
-            self.calls,
-            self.unmetered_calls,
-        )
-
-
-class _Row(_Shape):
+class _Row(Shape):
     """One series, by AgentSpec's names."""
 
     model_id: Name
@@ -182,7 +94,7 @@ class _Row(_Shape):
     batch: bool = False
     context_class: Count = 0
     cache_read_tokens: Count = 0
-    cache_write_tokens: _CacheWrite = _NO_CACHE_WRITE
+    cache_write_tokens: CacheWrite = NO_CACHE_WRITE
     reasoning_tokens: Count = 0
     audio_input_tokens: Count = 0
     audio_output_tokens: Count = 0
@@ -243,7 +155,7 @@ class _Row(_Shape):
         return provider, self.model or model
 
 
-class _Snapshot(_Shape):
+class _Snapshot(Shape):
     """One process, or all behind a port summed."""
 
     models: list[_Row]
@@ -257,7 +169,7 @@ class _Snapshot(_Shape):
     final: bool = False
     via: Name | None = None
     invalid_calls: Count = 0
-    totals: _Totals | None = None
+    totals: Totals | None = None
     upper_tokens: Count | None = None
 
     def snapshot(self, path: str) -> UsageSnapshot:
@@ -298,7 +210,7 @@ class _Entry(_Snapshot):
     instance_id: InstanceId
 
 
-class _Processes(_Shape):
+class _Processes(Shape):
     """A body of several processes. The top level is their sum, which a reader has no use for."""
 
     instances: Annotated[list[_Entry], Field(max_length=MAX_INSTANCES)]

@@ -1,0 +1,72 @@
+"""Seeded bugs of the pod's ledger: how two observers of one call are united."""
+
+from __future__ import annotations
+
+from tests.simulation.patching import Mutant, Patch
+
+__all__ = ["POD_MUTANTS"]
+
+_LEDGER = "agentspec_usage.metering.pod_ledger"
+_CALLS = "agentspec_usage.metering.pod_calls"
+
+_TOTALS = "        return self._entered.join(sum_counts(self._others.values()))\n"
+
+POD_MUTANTS = (
+    Mutant(
+        "sum observers",
+        "pod",
+        (Patch(_LEDGER, _TOTALS, _TOTALS.replace("join(", "__add__(")),),
+    ),
+    Mutant(
+        "winner per bucket",
+        "pod",
+        (
+            Patch(_LEDGER, _TOTALS, "        return self._won\n"),
+            Patch(
+                _LEDGER,
+                "        self._others: dict[str, TokenCounts] = {}\n",
+                "        self._others: dict[str, TokenCounts] = {}\n"
+                "        self._won, self._bucket = ZERO, (ZERO, ZERO)\n",
+            ),
+            Patch(
+                _LEDGER,
+                "        self._raise_upper()\n        return",
+                "        seen = self._entered, sum_counts(self._others.values())\n"
+                "        pairs = zip(seen, self._bucket, strict=True)\n"
+                "        grown = [new.increase_since(old) for new, old in pairs]\n"
+                "        self._won += max(grown, key=lambda one: one.total)\n"
+                "        self._bucket = seen\n"
+                "        self._raise_upper()\n        return",
+            ),
+        ),
+    ),
+    Mutant(
+        "id-less calls joined by sum",
+        "pod",
+        (
+            Patch(
+                _CALLS,
+                "        has_call, has_response = kinds\n",
+                "        has_call, has_response = kinds\n"
+                "        if not has_call and not has_response:\n"
+                "            return True\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "a report enters beside its call",
+        "pod",
+        (
+            Patch(
+                _LEDGER,
+                "        if not call.entered:\n            self._enter(counted)\n",
+                "        self._enter(counted)\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "a forgotten call was nobody's",
+        "pod",
+        (Patch(_CALLS, "        return record.at > self._horizon\n", "        return True\n"),),
+    ),
+)
