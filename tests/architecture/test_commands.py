@@ -22,6 +22,7 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     [
         pytest.param((), id="agentspec-usage"),
         pytest.param(("operator",), id="operator"),
+        pytest.param(("controlplane",), id="controlplane"),
         pytest.param(("devcluster",), id="devcluster"),
         *[
             pytest.param(("devcluster", verb), id=f"devcluster {verb}")

@@ -1,0 +1,94 @@
+"""``POST /usage/records``: frames, answered when they are durable."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from agentspec_usage.controlplane.body import read_body
+from agentspec_usage.controlplane.committing import Commits
+from agentspec_usage.controlplane.gate import Gate
+from agentspec_usage.controlplane.metrics import Metrics
+from agentspec_usage.controlplane.settings import ControlPlaneSettings
+from agentspec_usage.runtime.clock import Clock
+from agentspec_usage.store.ingest import IngestStore
+from agentspec_usage.store.values import Agent, Applied, DigestedFrame
+from agentspec_usage.wire.records import decode_records
+from agentspec_usage.wire.records_answer import RecordsAnswer, encode_records_answer
+from agentspec_usage.wire.records_encoding import MAX_RECORDS_BODY, frame_digest
+
+__all__ = ["Records"]
+
+logger = logging.getLogger(__name__)
+
+
+class Records:
+    def __init__(
+        self,
+        store: IngestStore,
+        gate: Gate,
+        clock: Clock,
+        commits: Commits,
+        metrics: Metrics,
+        settings: ControlPlaneSettings,
+    ) -> None:
+        self._store = store
+        self._gate = gate
+        self._clock = clock
+        self._commits = commits
+        self._metrics = metrics
+        self._settings = settings
+
+    async def take(self, request: Request) -> Response:
+        """200 after the commit; 202 with the watermarks as they are when that takes too long."""
+        caller = await self._gate.agent(request)
+        with self._gate.room():
+            body = await read_body(
+                request, MAX_RECORDS_BODY, self._settings.body_timeout, gzip=True
+            )
+            # A full body takes a good part of a tenth of a second: the others need not wait for it.
+            frames = await asyncio.to_thread(_decode, body)
+            agent_id = caller.agent.agent_id
+            applied = await self._commits.wait(
+                self._store.apply_frames(agent_id, frames, self._clock.now(), len(body))
+            )
+        if applied is None:
+            instances = list(dict.fromkeys(digested.frame.instance_id for digested in frames))
+            durable = await self._store.durable(agent_id, instances)
+            return _answer(HTTPStatus.ACCEPTED, RecordsAnswer(durable))
+        self._tell(caller.agent, applied)
+        return _answer(HTTPStatus.OK, RecordsAnswer(applied.answers.durable, applied.answers.gaps))
+
+    def _tell(self, agent: Agent, applied: Applied) -> None:
+        self._metrics.items.inc(applied.items)
+        self._metrics.gaps.inc(len(applied.answers.gaps))
+        self._metrics.conflicts.inc(len(applied.conflicts))
+        self._metrics.rolled_back.inc(len(applied.rolled_back))
+        for message, instances in (
+            ("a frame came again in other bytes: the first stays", applied.conflicts),
+            (
+                "calls that were durable once are gone: only their sums are known",
+                applied.rolled_back,
+            ),
+        ):
+            for instance_id in instances:
+                logger.warning(
+                    message,
+                    extra={
+                        "namespace": agent.namespace,
+                        "agent": agent.name,
+                        "instance": instance_id,
+                    },
+                )
+
+
+def _decode(body: bytes) -> tuple[DigestedFrame, ...]:
+    return tuple(DigestedFrame(frame, frame_digest(frame)) for frame in decode_records(body))
+
+
+def _answer(status: HTTPStatus, answer: RecordsAnswer) -> Response:
+    return Response(encode_records_answer(answer), int(status), media_type="application/json")

@@ -1,0 +1,1 @@
+"""The usage store: what agents reported, once each, durable before it is acknowledged."""

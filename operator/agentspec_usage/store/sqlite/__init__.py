@@ -1,0 +1,1 @@
+"""The usage store on SQLite: one file, one writer."""

@@ -1,0 +1,75 @@
+"""Applying frames: what the pure rule decides, written in the same transaction.
+
+``metering.receiving.accept`` says what becomes of a frame; here items, watermark and totals follow
+it. The caller commits, and tells the answers after that and never before.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from agentspec_usage.metering.frame import Frame
+from agentspec_usage.metering.receiving import Answers, Apply, Gap, accept
+from agentspec_usage.store.sqlite.agents import agent_number
+from agentspec_usage.store.sqlite.instances import (
+    conflicted,
+    instance_number,
+    move_watermark,
+    raise_reported,
+    watermark_of,
+)
+from agentspec_usage.store.sqlite.items import SeriesNumbers, insert_items, insert_lost
+from agentspec_usage.store.values import Applied, DigestedFrame
+
+__all__ = ["apply_frames"]
+
+
+def apply_frames(
+    connection: sqlite3.Connection,
+    series: SeriesNumbers,
+    agent_id: str,
+    frames: Sequence[DigestedFrame],
+    now: int,
+) -> Applied:
+    """Apply ``frames`` as the agent's, inside the transaction that is open."""
+    agent = agent_number(connection, agent_id)
+    answers = Answers()
+    items = 0
+    conflicts: list[str] = []
+    rolled_back: list[str] = []
+    for digested in frames:
+        frame = digested.frame
+        # Read inside the transaction: earlier frames of it, of this body or another, are in it.
+        verdict = accept(watermark_of(connection, agent, frame.instance_id), frame, digested.digest)
+        if isinstance(verdict, Gap):
+            answers.gaps[frame.instance_id] = verdict.have
+            continue
+        if isinstance(verdict, Apply):
+            _store(connection, series, agent, frame, verdict, now)
+            answers.durable[frame.instance_id] = verdict.next.seq
+            items += len(frame.items)
+            if verdict.missing:
+                rolled_back.append(frame.instance_id)
+        else:
+            answers.durable[frame.instance_id] = verdict.watermark.seq
+            if verdict.conflict:
+                conflicted(connection, agent, frame.instance_id)
+                conflicts.append(frame.instance_id)
+    return Applied(answers, items, tuple(conflicts), tuple(rolled_back))
+
+
+def _store(
+    connection: sqlite3.Connection,
+    series: SeriesNumbers,
+    agent: int,
+    frame: Frame,
+    verdict: Apply,
+    now: int,
+) -> None:
+    instance = instance_number(connection, agent, frame.instance_id, frame.observer, now)
+    insert_items(connection, series, instance, frame, now)
+    if verdict.missing:
+        insert_lost(connection, series, instance, frame, verdict.missing, now)
+    move_watermark(connection, instance, verdict.next, now, lost=bool(verdict.missing))
+    raise_reported(connection, instance, frame.totals)

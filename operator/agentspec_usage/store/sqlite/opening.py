@@ -1,0 +1,109 @@
+"""Opening the database: by which rules, and at which version.
+
+* WAL, so that readers and the writer do not wait for each other.
+* ``synchronous=FULL``: a commit returns when it is on the disk. In simulated power losses FULL lost
+  none of the acknowledged commits, NORMAL up to seventeen of them: what is acknowledged here is
+  deleted at its sender.
+* The file is the owner's alone: it holds who used what.
+* Readers open it read-only, so that no defect of theirs can write.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from agentspec_usage.store.errors import StoreUnusableError
+from agentspec_usage.store.sqlite.schema import APPLICATION_ID, MIGRATIONS, VERSION
+
+__all__ = ["migrate", "open_reader", "open_writer", "prepare"]
+
+BUSY_SECONDS = 5.0
+"""How long a transaction waits for a lock that another program (a backup, an administrator's
+``sqlite3``) holds, before it fails."""
+
+_LARGEST_WAL = 64 * 1024 * 1024
+
+
+def prepare(path: Path) -> None:
+    """Make the database if there is none, and bring it to this program's version."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreUnusableError(f"{path}: {error.strerror}") from error
+    try:
+        connection = open_writer(path)
+        try:
+            migrate(connection)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise StoreUnusableError(f"{path}: {error}") from error
+
+
+def migrate(connection: sqlite3.Connection, upto: int = VERSION) -> None:
+    """Take the steps that the database has not taken, up to version ``upto``; all or none."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _pragma(connection, "user_version")
+        application = _pragma(connection, "application_id")
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        if application != APPLICATION_ID and tables:
+            raise StoreUnusableError("expected a usage store: this is another program's database")
+        if version > VERSION:
+            raise StoreUnusableError(
+                f"the database is of version {version}, this program knows up to {VERSION}: "
+                "run the newer program, or restore the backup made before it"
+            )
+        for step in MIGRATIONS[version:upto]:
+            for statement in filter(str.strip, step.split(";")):
+                connection.execute(statement)
+        if version < upto:
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {upto}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """The connection that writes. Transactions are begun and ended by hand."""
+    connection = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=256
+    )
+    try:
+        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise StoreUnusableError(
+                f"{path}: expected a file system on which SQLite can use a WAL, got {mode!r}"
+            )
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_WAL}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write. Whoever has it uses it from one thread at a time."""
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode=ro",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
