@@ -19,7 +19,7 @@ PROGRAMS := kube-apiserver etcd kubectl helm kube-controller-manager
 COMPILE := compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-mutants soak lint format lock chart bench-operator clean
+.PHONY: help env demo test test-mutants soak lint format lock chart bench-operator bench-sdk clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,9 @@ soak: env ## the accounting's simulation, with a hundred times the programs
 bench-operator: env ## measure the operator with 100 to 10,000 agents (BENCH="--quick" chooses); writes build/bench/operator.json
 	@$(PY) -m agentspec_usage.cli.main devcluster build kube-apiserver etcd kubectl
 	$(PY) -m bench.operator_bench $(BENCH)
+
+bench-sdk: env ## what metering a call costs its agent; writes build/bench/sdk.json
+	$(PY) bench/sdk_bench.py
 
 clean: ## remove what was made here: environment, builds, caches (not the per-user cache of programs)
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

@@ -1,0 +1,1 @@
+"""Agents as their developers write them, for the servers of the tests to serve."""
