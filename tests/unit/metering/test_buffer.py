@@ -11,7 +11,7 @@ from agentspec_usage.metering.buffer import BufferLimits, Stretch, UnsentBuffer
 from agentspec_usage.metering.counts import TokenCounts, sum_counts
 from agentspec_usage.metering.frame import BUCKET_MS, Aggregate, Frame, broken_law, bucket_of
 from agentspec_usage.metering.record import CallStatus, UsageRecord
-from agentspec_usage.metering.series import MAX_SERIES, SeriesKey
+from agentspec_usage.metering.series import MAX_SERIES, OTHER, SeriesKey
 from agentspec_usage.metering.snapshot import Observer
 from tests.unit.metering.readings import A
 from tests.unit.metering.records import SMALL, START, record
@@ -33,12 +33,14 @@ def filled(calls: list[UsageRecord], limits: BufferLimits) -> UnsentBuffer:
     return buffer
 
 
+MODELS = ("gpt", "o3", "opus", "haiku")
+
 calls = st.builds(
     record,
     st.just(1),
     st.integers(1, 99),
     at=st.integers(START, START + 4 * BUCKET_MS),
-    model=st.sampled_from(["gpt", "o3", "opus", "haiku"]),
+    model=st.sampled_from(MODELS),
 )
 
 
@@ -55,9 +57,38 @@ def test_every_call_leaves_once_in_frames_that_cover_their_stretch(
         at = stretch.last
     assert at == len(handed_in)
     items = [item for stretch in stretches for item in stretch.items]
-    for model in ("gpt", "o3", "opus", "haiku"):
+    assert sum_counts(item.counts for item in items) == sum_counts(
+        call.counts for call in handed_in
+    )
+    nameless = any(item.key == OTHER for item in items)
+    for model in MODELS:
+        true = sum_counts(call.counts for call in handed_in if call.key.model == model)
+        named = sum_counts(item.counts for item in items if item.key.model == model)
+        assert named == true or (nameless and named.input < true.input)
+
+
+@given(st.lists(calls, max_size=60))
+def test_no_series_loses_its_name_while_a_frame_has_room_for_it(
+    handed_in: list[UsageRecord],
+) -> None:
+    roomy = replace(SMALL, frame_items=len(MODELS) + 1)
+    items = [item for stretch in taken(filled(handed_in, roomy)) for item in stretch.items]
+    for model in MODELS:
         true = sum_counts(call.counts for call in handed_in if call.key.model == model)
         assert sum_counts(item.counts for item in items if item.key.model == model) == true
+
+
+def test_a_full_frame_keeps_the_numbers_of_series_it_cannot_name() -> None:
+    one_of_each = [record(1, 1, model=model) for model in MODELS]
+    later = [record(1, 1, at=START + 9 * BUCKET_MS, model=model) for model in MODELS]
+    items = [
+        item
+        for stretch in taken(filled(one_of_each + later + one_of_each, SMALL))
+        for item in stretch.items
+    ]
+    (other,) = (item for item in items if item.key == OTHER)
+    assert sum(item.counts.input for item in items) == 3 * len(MODELS)
+    assert other.counts.input >= 1
 
 
 @given(st.lists(calls, max_size=60))
