@@ -34,9 +34,12 @@ from agentspec_usage.controlplane.shapes import (
     RegisterAnswer,
     RegisterBody,
 )
+from agentspec_usage.controlplane.usage import Usage
+from agentspec_usage.controlplane.usage_operations import usage_operations
 from agentspec_usage.errors import AgentspecUsageError
 from agentspec_usage.runtime.clock import Clock
 from agentspec_usage.store.ingest import IngestStore
+from agentspec_usage.store.queries import UsageQueries
 from agentspec_usage.wire.heartbeat import HeartbeatBody
 from agentspec_usage.wire.records import RecordsBody
 
@@ -58,8 +61,8 @@ _AGENT = (
 _OK = HTTPStatus.OK
 
 
-class UsageStore(IngestStore, WatchedStore, Protocol):
-    """A store that takes usage in and can be watched."""
+class UsageStore(IngestStore, UsageQueries, WatchedStore, Protocol):
+    """A store that takes usage in, answers for it and can be watched."""
 
 
 def build_app(
@@ -79,6 +82,7 @@ def build_app(
         Heartbeats(store, gate, clock, commits, metrics, settings, f"{PREFIX}/usage/records"),
         Records(store, gate, clock, commits, metrics, settings),
         Agents(store, gate),
+        Usage(store, store, gate),
         Pages(store, metrics),
     )
     metrics.watch_store(store)
@@ -101,6 +105,7 @@ def build_operations(
     heartbeats: Heartbeats,
     records: Records,
     agents: Agents,
+    usage: Usage,
     pages: Pages,
 ) -> tuple[Operation, ...]:
     """Every endpoint."""
@@ -183,6 +188,7 @@ def build_operations(
                 ("usage", agents.usage, "The usage that the newest heartbeats told"),
             )
         ),
+        *usage_operations(usage, f"{PREFIX}/usage"),
         *(
             Operation(name, "GET", path, handler, summary, Credential.NONE, {_OK: Answer("Yes")})
             for name, path, handler, summary in (

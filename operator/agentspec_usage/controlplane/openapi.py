@@ -26,9 +26,8 @@ def openapi_document(operations: Sequence[Operation]) -> dict[str, Any]:
     )
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(
-            operation, references
-        )
+        path = operation.path.replace(":path}", "}")
+        paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, references)
     return {
         "openapi": "3.1.0",
         "info": {"title": "agentspec-usage control plane", "version": __version__},
@@ -72,14 +71,10 @@ def _operation(operation: Operation, references: Any) -> dict[str, Any]:
             },
         },
     }
-    names = re.findall(r"\{(\w+)\}", operation.path)
-    if names:
-        described["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in names
-        ] + [{"name": "namespace", "in": "query", "schema": {"type": "string"}}]
+    if parameters := _parameters(operation):
+        described["parameters"] = parameters
     if operation.credential:
-        described["security"] = [{str(operation.credential): []}]
+        described["security"] = [{scheme: []} for scheme in operation.credential.split()]
     if operation.body is not None:
         schema = references[operation.body, "validation"]
         described["requestBody"] = {
@@ -87,6 +82,25 @@ def _operation(operation: Operation, references: Any) -> dict[str, Any]:
             "content": {"application/json": {"schema": schema}},
         }
     return described
+
+
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    names = re.findall(r"\{(\w+)(?::path)?\}", operation.path)
+    found: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in names
+    ]
+    if operation.parameters is not None:
+        for name, schema in operation.parameters.model_json_schema()["properties"].items():
+            # What the path says cannot be asked again.
+            if not any(name.removesuffix("_id") in ("agent" if n == "id" else n) for n in names):
+                description = schema.pop("description", "")
+                found.append(
+                    {"name": name, "in": "query", "description": description, "schema": schema}
+                )
+    elif names:
+        found.append({"name": "namespace", "in": "query", "schema": {"type": "string"}})
+    return found
 
 
 def _answer(answer: Answer, references: Any) -> dict[str, Any]:

@@ -19,10 +19,11 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Credential(StrEnum):
-    """What a caller must show. The values name OpenAPI's security schemes."""
+    """What a caller must show. The values name OpenAPI's security schemes, of which one will do."""
 
     ADMIN = "adminKey"
     AGENT = "apiKey"
+    ADMIN_OR_AGENT = "adminKey apiKey"
     NONE = ""
 
 
@@ -49,3 +50,5 @@ class Operation:
     answers: Mapping[HTTPStatus, Answer]
     body: type[BaseModel] | None = None
     problems: tuple[HTTPStatus, ...] = field(default=())
+    parameters: type[BaseModel] | None = None
+    """What the URL may ask."""

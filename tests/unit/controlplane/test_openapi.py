@@ -25,7 +25,7 @@ async def document_of(plane: Plane) -> dict[str, Any]:
 async def test_every_operation_is_described_with_its_body_and_its_credential(plane: Plane) -> None:
     paths = (await document_of(plane))["paths"]
     described = {
-        (method, path): next(iter(operation.get("security", [{"": []}])[0]))
+        (method, path): " ".join(key for one in operation.get("security", []) for key in one)
         for path, operations in paths.items()
         for method, operation in operations.items()
     }
@@ -39,12 +39,37 @@ async def test_every_operation_is_described_with_its_body_and_its_credential(pla
         ("get", "/api/v1/agents/{name}/usage"): "adminKey",
         ("post", "/api/v1/heartbeat"): "apiKey",
         ("post", "/api/v1/usage/records"): "apiKey",
+        ("get", "/api/v1/usage"): "adminKey apiKey",
+        ("get", "/api/v1/usage/agents/{id}"): "adminKey apiKey",
+        ("get", "/api/v1/usage/models/{model}"): "adminKey apiKey",
+        ("get", "/api/v1/usage/billing"): "adminKey apiKey",
+        ("get", "/api/v1/usage/daily"): "adminKey apiKey",
+        ("get", "/api/v1/usage/history"): "adminKey apiKey",
         ("get", "/health/live"): "",
         ("get", "/health/ready"): "",
         ("get", "/metrics"): "",
     }
     for path in ("/api/v1/register", "/api/v1/heartbeat", "/api/v1/usage/records"):
         assert paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+
+
+async def test_every_parameter_of_a_query_is_described(plane: Plane) -> None:
+    paths = (await document_of(plane))["paths"]
+    described = {
+        path: [(each["name"], each["in"]) for each in paths[path]["get"]["parameters"]]
+        for path in ("/api/v1/usage/agents/{id}", "/api/v1/usage/history")
+    }
+    assert described["/api/v1/usage/agents/{id}"] == [
+        ("id", "path"),
+        ("org_id", "query"),
+        ("model", "query"),
+    ]
+    assert ("cursor", "query") in described["/api/v1/usage/history"]
+    assert all(
+        each["description"]
+        for each in paths["/api/v1/usage/history"]["get"]["parameters"]
+        if each["in"] == "query"
+    )
 
 
 async def test_every_reference_leads_to_a_schema(plane: Plane) -> None:

@@ -20,6 +20,7 @@ from agentspec_usage.store.sqlite.instances import (
     watermark_of,
 )
 from agentspec_usage.store.sqlite.items import SeriesNumbers, insert_items, insert_lost
+from agentspec_usage.store.sqlite.rollups import add_to_rollups
 from agentspec_usage.store.values import Applied, DigestedFrame
 
 __all__ = ["apply_frames"]
@@ -68,8 +69,9 @@ def _store(
     now: int,
 ) -> None:
     instance = instance_number(connection, agent, frame.instance_id, frame.observer, now)
-    insert_items(connection, series, instance, frame, now)
+    stored = insert_items(connection, series, instance, frame, now)
     if verdict.missing:
-        insert_lost(connection, series, instance, frame, verdict.missing, now)
+        stored.append(insert_lost(connection, series, instance, frame, verdict.missing, now))
+    add_to_rollups(connection, agent, stored)
     move_watermark(connection, instance, verdict.next, now, lost=bool(verdict.missing))
     raise_reported(connection, instance, frame.totals)

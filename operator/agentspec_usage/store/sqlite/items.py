@@ -16,6 +16,7 @@ from agentspec_usage.metering.frame import Frame, Item
 from agentspec_usage.metering.models import UNATTRIBUTED
 from agentspec_usage.metering.record import CallStatus, UsageRecord
 from agentspec_usage.metering.series import SeriesKey
+from agentspec_usage.store.sqlite.rollups import Stored
 
 __all__ = ["MAX_AHEAD_MS", "SeriesNumbers", "insert_items", "insert_lost"]
 
@@ -75,18 +76,22 @@ class SeriesNumbers:
 
 def insert_items(
     connection: sqlite3.Connection, series: SeriesNumbers, instance: int, frame: Frame, now: int
-) -> None:
-    """Insert the frame's items as the instance's."""
+) -> list[Stored]:
+    """Insert the frame's items as the instance's; what the kept sums need to know of them."""
     number = _next_item(connection)
     rows: list[tuple[object, ...]] = []
     details: list[tuple[object, ...]] = []
+    stored: list[Stored] = []
     for item in frame.items:
-        rows.append((number, instance, *_row(item, series.of(connection, item.key), now)))
+        of_series, at = series.of(connection, item.key), _time_of(item, now)
+        rows.append((number, instance, *_row(item, of_series, at, now)))
+        stored.append((at, of_series, item.counts))
         if isinstance(item, UsageRecord) and any(detail := tuple(_detail(item))):
             details.append((number, *detail))
         number += 1
     connection.executemany(_INSERT_ITEM, rows)
     connection.executemany(_INSERT_DETAIL, details)
+    return stored
 
 
 def insert_lost(
@@ -96,27 +101,36 @@ def insert_lost(
     frame: Frame,
     missing: TokenCounts,
     now: int,
-) -> None:
+) -> Stored:
     """Insert what is known of the calls that were acknowledged once and are here no more."""
+    of_series = series.of(connection, LOST)
     row = (
         *(_next_item(connection), instance, "lost", frame.since + 1, frame.last, now, None, now),
-        *(series.of(connection, LOST), str(CallStatus.OK), 0, None),
+        *(of_series, str(CallStatus.OK), 0, None),
         *missing.as_tuple(),
     )
     connection.execute(_INSERT_ITEM, row)
+    return now, of_series, missing
 
 
 def _next_item(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT coalesce(max(item), 0) + 1 FROM items").fetchone()[0])
 
 
-def _row(item: Item, series: int, now: int) -> tuple[object, ...]:
+def _claimed_time(item: Item) -> int:
+    return item.at if isinstance(item, UsageRecord) else item.bucket
+
+
+def _time_of(item: Item, now: int) -> int:
+    return min(_claimed_time(item), now + MAX_AHEAD_MS)
+
+
+def _row(item: Item, series: int, at: int, now: int) -> tuple[object, ...]:
     if isinstance(item, UsageRecord):
-        kind, first, last, claimed, coarse = "record", item.seq, item.seq, item.at, False
+        kind, first, last, coarse = "record", item.seq, item.seq, False
     else:
-        kind, first, last = "aggregate", item.from_seq, item.to_seq
-        claimed, coarse = item.bucket, item.coarse
-    at = min(claimed, now + MAX_AHEAD_MS)
+        kind, first, last, coarse = "aggregate", item.from_seq, item.to_seq, item.coarse
+    claimed = _claimed_time(item)
     return (
         *(kind, first, last, at, None if at == claimed else claimed, now),
         *(series, str(item.status), int(coarse), _json(item.requests)),

@@ -10,6 +10,8 @@ charged (``items``). An item is narrow and typed, because pricing and sums read 
 stay. A price context is a number (``series``): the same few are repeated a million times.
 
 No index is on the items' seqs: an instance's watermark alone keeps a call from being stored twice.
+The one on their times grows at its end, as the table does. Sums by 15 minutes and by day are kept
+beside (``bucket_sums``, ``day_sums``), so that a month is not added up from its calls.
 """
 
 from __future__ import annotations
@@ -143,7 +145,38 @@ CREATE TABLE item_details (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_AGENTS, _FRAMES)
+_DAY = 24 * 60 * 60 * 1000
+_BUCKET = 15 * 60 * 1000
+
+
+def _sums(table: str, grain: int) -> str:
+    """A table of sums, filled from the items that are there already."""
+    names = [line.split()[0] for line in COUNT_COLUMNS.splitlines()]
+    totals = ", ".join(f"CAST(min(total({name}), 9007199254740991.0) AS INTEGER)" for name in names)
+    return f"""
+CREATE TABLE {table} (
+    start INTEGER NOT NULL,
+    agent INTEGER NOT NULL REFERENCES agents,
+    series INTEGER NOT NULL REFERENCES series,
+    items INTEGER NOT NULL,
+{COUNT_COLUMNS},
+    PRIMARY KEY (start, agent, series)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO {table}
+SELECT at - at % {grain} AS start, agent, series, count(*), {totals}
+FROM items JOIN instances USING (instance)
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+"""
+
+
+_SUMS = f"""
+CREATE INDEX items_by_time ON items (at);
+{_sums("bucket_sums", _BUCKET)}
+{_sums("day_sums", _DAY)}
+"""
+
+MIGRATIONS: tuple[str, ...] = (_AGENTS, _FRAMES, _SUMS)
 """Step n leads from version n to n + 1."""
 
 VERSION = len(MIGRATIONS)

@@ -1,15 +1,17 @@
-"""The SQLite store: ``IngestStore`` over one writer and a few readers."""
+"""The SQLite store: ``IngestStore`` and ``UsageQueries`` over one writer and a few readers."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
+from datetime import tzinfo
 from pathlib import Path
 from typing import TypeVar
 
 from agentspec_usage.store.errors import StoreUnavailableError
-from agentspec_usage.store.sqlite import agents, heartbeats, instances
+from agentspec_usage.store.queries import DaySum, Position, StoredCalls, UsageFilter, UsageSums
+from agentspec_usage.store.sqlite import agents, heartbeats, history, instances, sums
 from agentspec_usage.store.sqlite.frames import apply_frames
 from agentspec_usage.store.sqlite.items import SeriesNumbers
 from agentspec_usage.store.sqlite.lock import DatabaseLock
@@ -101,6 +103,17 @@ class SqliteStore:
 
     async def durable(self, agent_id: str, instance_ids: Sequence[str]) -> dict[str, int]:
         return await self._read(lambda c: instances.durable_seqs(c, agent_id, instance_ids))
+
+    async def sums(self, asked: UsageFilter) -> UsageSums:
+        return await self._read(lambda c: sums.sums(c, asked))
+
+    async def days(self, asked: UsageFilter, zone: tzinfo) -> Sequence[DaySum]:
+        return await self._read(lambda c: sums.day_sums(c, asked, zone))
+
+    async def calls(
+        self, asked: UsageFilter, limit: int, offset: int = 0, after: Position | None = None
+    ) -> StoredCalls:
+        return await self._read(lambda c: history.calls(c, asked, limit, offset, after))
 
     async def _write(
         self, work: Callable[[sqlite3.Connection], Result], weight: int = 1024
