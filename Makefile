@@ -45,7 +45,7 @@ format: env ## repair format and what the linter can repair
 
 lock: env build/uv ## compile requirements/*.in into locks with hashes and without addresses
 	cd requirements && ../build/uv/bin/uv pip $(COMPILE) dev.in --output-file dev.txt
-	cd requirements && ../build/uv/bin/uv pip $(COMPILE) operator.in --output-file operator.txt
+	cd requirements && ../build/uv/bin/uv pip $(COMPILE) image.in --output-file image.txt
 
 chart: env ## generate the chart's copies, its table of values and charts/install.yaml
 	$(PY) charts/generate.py

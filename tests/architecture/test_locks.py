@@ -41,6 +41,6 @@ def test_a_lock_pins_everything_that_was_asked_for(lock: Path) -> None:
 
 def test_what_runs_in_the_image_is_what_was_tested() -> None:
     tested = dict(_PIN.findall((ROOT / "requirements" / "dev.txt").read_text()))
-    shipped = dict(_PIN.findall((ROOT / "requirements" / "operator.txt").read_text()))
+    shipped = dict(_PIN.findall((ROOT / "requirements" / "image.txt").read_text()))
     assert shipped
     assert {name: version for name, version in shipped.items() if tested.get(name) != version} == {}

@@ -44,12 +44,12 @@ def test_every_install_is_locked_by_hash_or_resolves_nothing() -> None:
     installs = [command for command in commands() if " install " in command]
     assert len(installs) == 2
     assert "--require-hashes" in installs[0]
-    assert "-r /build/operator.txt" in installs[0]
+    assert "-r /build/image.txt" in installs[0]
     assert "--no-deps --no-index" in installs[1]
 
 
 def test_the_lock_has_a_hash_for_each_package() -> None:
-    lock = (ROOT / "requirements" / "operator.txt").read_text(encoding="utf-8")
+    lock = (ROOT / "requirements" / "image.txt").read_text(encoding="utf-8")
     packages = re.findall(r"^[a-z0-9][^\n]*==.*?(?=^[a-z0-9]|\Z)", lock, re.MULTILINE | re.DOTALL)
     assert len(packages) > 10
     assert [package for package in packages if "--hash=sha256:" not in package] == []
@@ -58,7 +58,7 @@ def test_the_lock_has_a_hash_for_each_package() -> None:
 def test_only_the_lock_and_the_wheel_come_in() -> None:
     copied = [rest.split()[0] for word, rest in instructions() if word in ("COPY", "ADD")]
     assert copied == [
-        "requirements/operator.txt",
+        "requirements/image.txt",
         "dist/agentspec_usage-*-py3-none-any.whl",
         "--from=build",
     ]
