@@ -21,11 +21,13 @@ from starlette.applications import Starlette
 
 from agentspec_usage import __version__
 from agentspec_usage.controlplane.app import build_app
+from agentspec_usage.controlplane.checkpoints import Checkpoints
 from agentspec_usage.controlplane.metrics import Metrics
 from agentspec_usage.controlplane.settings import ControlPlaneSettings
 from agentspec_usage.errors import SettingsError
 from agentspec_usage.runtime.clock import SystemClock
 from agentspec_usage.runtime.ids import draw_128_bits
+from agentspec_usage.store.proof.signing import read_signer
 from agentspec_usage.store.sqlite.store import SqliteStore
 
 __all__ = ["run_control_plane"]
@@ -41,6 +43,7 @@ _LARGEST_HEAD = 16 * 1024
 
 def run_control_plane(settings: ControlPlaneSettings, admin_key: str) -> int:
     """Serve until SIGTERM or SIGINT. The exit code: 0 for a stop that was asked for."""
+    signer = read_signer(Path(settings.signing_key_file)) if settings.signing_key_file else None
     listener = _listen(settings.address, settings.port)
     try:
         store = SqliteStore(Path(settings.database))
@@ -49,10 +52,13 @@ def run_control_plane(settings: ControlPlaneSettings, admin_key: str) -> int:
         raise
     try:
         metrics = Metrics(CollectorRegistry())
-        app = build_app(store, SystemClock(), draw_128_bits, admin_key, metrics, settings)
+        clock = SystemClock()
+        app = build_app(store, clock, draw_128_bits, admin_key, metrics, settings)
         if not admin_key:
             logger.warning("no admin key is set: agents cannot be registered or listed")
-        return asyncio.run(_serve(app, listener, settings))
+        file = Path(settings.checkpoint_file) if settings.checkpoint_file else None
+        checkpoints = None if signer is None else Checkpoints(store, signer, clock, file)
+        return asyncio.run(_run(app, listener, settings, checkpoints))
     finally:
         store.close()
         logger.info("control plane stopped")
@@ -71,6 +77,24 @@ def _listen(address: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise SettingsError(f"{address}:{port}: {error.strerror}") from error
+
+
+async def _run(
+    app: Starlette,
+    listener: socket.socket,
+    settings: ControlPlaneSettings,
+    checkpoints: Checkpoints | None,
+) -> int:
+    if checkpoints is None:
+        return await _serve(app, listener, settings)
+    signing = asyncio.create_task(checkpoints.run(settings.checkpoint_interval))
+    try:
+        return await _serve(app, listener, settings)
+    finally:
+        signing.cancel()
+        await asyncio.gather(signing, return_exceptions=True)
+        # Nothing is stored any more: what was stored last is signed too.
+        await checkpoints.sign()
 
 
 async def _serve(app: Starlette, listener: socket.socket, settings: ControlPlaneSettings) -> int:

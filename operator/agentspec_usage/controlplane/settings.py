@@ -6,23 +6,23 @@ value. The admin key is none of them: a flag would show it to everybody on the m
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from agentspec_usage.wire.program_settings import LogFormat, LogLevel, Port, ProgramSettings
 
 __all__ = ["ControlPlaneSettings"]
 
 
-class ControlPlaneSettings(BaseModel):
+class ControlPlaneSettings(ProgramSettings):
     """Settings of ``agentspec-usage controlplane``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     address: str = Field(
         "0.0.0.0",  # agents and probes come from outside the pod
         description="address that serves the API, /health and /metrics",
     )
-    port: int = Field(8000, ge=0, le=65535, description="its port; 0 takes a free one")
+    port: Port = 8000
     database: str = Field(
         "agentspec-usage.db",
         min_length=1,
@@ -30,6 +30,16 @@ class ControlPlaneSettings(BaseModel):
     )
     admin_key_file: str = Field(
         "", description="file with the admin key; without a key no agent can be registered"
+    )
+    signing_key_file: str = Field(
+        "",
+        description="file with the Ed25519 key (PEM) that signs the journal of what is stored",
+    )
+    checkpoint_file: str = Field(
+        "", description="file to which each signed head of the journal is appended"
+    )
+    checkpoint_interval: float = Field(
+        60.0, ge=1, le=86_400, description="seconds between two signed heads at least"
     )
     key_days: int = Field(365, ge=1, le=3650, description="days until an agent's key expires")
     heartbeat_interval: float = Field(
@@ -56,10 +66,8 @@ class ControlPlaneSettings(BaseModel):
     stop_timeout: int = Field(
         20, ge=1, le=600, description="seconds for requests under way when the program stops"
     )
-    log_format: Literal["json", "text"] = Field("json", description="form of the log lines")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="lowest level that is logged"
-    )
+    log_format: LogFormat = "json"
+    log_level: LogLevel = "info"
 
     @model_validator(mode="after")
     def _related_values_fit(self) -> Self:
@@ -67,5 +75,9 @@ class ControlPlaneSettings(BaseModel):
             raise ValueError(
                 f"request_burst {self.request_burst} is below request_rate {self.request_rate:g}: "
                 "the rate could never be reached"
+            )
+        if self.checkpoint_file and not self.signing_key_file:
+            raise ValueError(
+                f"checkpoint_file {self.checkpoint_file}: expected a signing_key_file beside it"
             )
         return self

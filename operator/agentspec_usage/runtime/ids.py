@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import secrets
 
-__all__ = ["draw_128_bits", "new_instance_id", "stable_fraction"]
+__all__ = ["draw_128_bits", "draw_bytes", "new_instance_id", "stable_fraction"]
 
 
 def draw_128_bits() -> str:
     """128 random bits from the operating system, as 32 lower-case hex digits."""
     return secrets.token_hex(16)
+
+
+def draw_bytes(number: int) -> bytes:
+    """Random bytes from the operating system."""
+    return secrets.token_bytes(number)
 
 
 def new_instance_id() -> str:

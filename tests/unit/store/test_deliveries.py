@@ -18,6 +18,7 @@ from agentspec_usage.metering.counts import COMPONENTS, ZERO, TokenCounts
 from agentspec_usage.metering.frame import SealedFrame
 from agentspec_usage.metering.outbox import Outbox
 from agentspec_usage.metering.snapshot import Observer
+from agentspec_usage.store.proof.rows import RowEncoder
 from agentspec_usage.store.sqlite.agents import register_agent
 from agentspec_usage.store.sqlite.frames import apply_frames
 from agentspec_usage.store.sqlite.instances import durable_seqs
@@ -46,6 +47,7 @@ class Delivery:
         self._database = database
         self._backup = backup
         self._series = SeriesNumbers()
+        self._encoder = RowEncoder()
         self._sent: list[SealedFrame] = []
         limits = BufferLimits(records=6, aggregates=4, frame_items=4)
         self.outbox = Outbox(INSTANCE, Observer.SDK, encode_frame, limits)
@@ -88,7 +90,12 @@ class Delivery:
         frame = decode_frame(sealed.body)
         self._database.execute("BEGIN")
         applied = apply_frames(
-            self._database, self._series, AGENT, [DigestedFrame(frame, frame_digest(frame))], NOW
+            self._database,
+            self._series,
+            self._encoder,
+            AGENT,
+            [DigestedFrame(frame, frame_digest(frame))],
+            NOW,
         )
         self._database.execute("COMMIT" if committed else "ROLLBACK")
         if not committed:

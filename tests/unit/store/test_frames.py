@@ -13,6 +13,7 @@ from agentspec_usage.metering.record import CallContext, CallStatus
 from agentspec_usage.metering.series import SeriesKey
 from agentspec_usage.metering.snapshot import Observer
 from agentspec_usage.store.errors import StoreError
+from agentspec_usage.store.proof.rows import DETAIL_COLUMNS
 from agentspec_usage.store.sqlite.items import MAX_AHEAD_MS
 from agentspec_usage.store.sqlite.store import SqliteStore
 from agentspec_usage.store.values import Agent, Applied, DigestedFrame
@@ -198,7 +199,7 @@ async def test_a_record_is_stored_with_everything_that_it_says(
     assert rows(database, "SELECT * FROM series") == [
         (1, "anthropic", "claude", "chat", "priority", "eu", 1, 200000)
     ]
-    assert rows(database, "SELECT * FROM item_details") == [
+    assert rows(database, f"SELECT item, {', '.join(DETAIL_COLUMNS)} FROM item_details") == [
         (
             *(1, "claude-latest", "c-1", "r-1", 1200, 80),
             *("u", "s", "r", "p", "t", '{"a":"b"}', '{"usage": "?"}'),

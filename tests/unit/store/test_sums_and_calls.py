@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -20,7 +19,8 @@ from agentspec_usage.metering.frame import BUCKET_MS
 from agentspec_usage.metering.periods import DAY_MS, Span
 from agentspec_usage.metering.record import CallContext, UsageRecord
 from agentspec_usage.metering.series import SeriesKey
-from agentspec_usage.store.queries import AgentName, Position, StoredCall, UsageFilter
+from agentspec_usage.store.queries import AgentName, Position, StoredCall, UsageFilter, UsageSum
+from agentspec_usage.store.sqlite.opening import migrate, open_writer
 from agentspec_usage.store.sqlite.store import SqliteStore
 from tests.unit.store.values import NOW, apply, frame, register, rows
 
@@ -251,27 +251,32 @@ async def test_what_was_lost_is_in_the_sums_under_no_model(store: SqliteStore) -
 
 
 async def test_an_older_databases_items_are_in_the_sums(database: Path) -> None:
+    with closing(open_writer(database)) as connection:
+        migrate(connection, upto=2)
+        connection.executescript(
+            "INSERT INTO agents VALUES (1, 'agt_1', 'red', 'a', 'k8s', NULL, 1, NULL);"
+            "INSERT INTO series VALUES (1, 'openai', 'gpt', 'chat', '', '', 0, 0);"
+            "INSERT INTO instances (instance, agent, instance_id, observer, first_seen_at) "
+            f"VALUES (1, 1, '{1:032x}', 'sdk', 1);"
+        )
+        for number in range(3):
+            counts = TokenCounts(input=10 + number, calls=1).as_tuple()
+            connection.execute(
+                "INSERT INTO items VALUES (?, 1, 'record', 1, 1, ?, NULL, ?, 1, 'ok', 0, NULL"
+                + ", ?" * len(counts)
+                + ")",
+                (number + 1, START + number * DAY_MS, NOW, *counts),
+            )
     store = SqliteStore(database)
     try:
-        await apply(store, await register(store), frame(0, 3))
-        before = await store.sums(UsageFilter(ALWAYS))
+        found = await store.sums(UsageFilter(ALWAYS))
+        assert found.by_agent == {
+            AgentName("red", "a"): UsageSum(TokenCounts(input=33, calls=3), 3)
+        }
+        days = await store.days(UsageFilter(ALWAYS), ZoneInfo("UTC"))
+        assert [day.sum.counts.input for day in days] == [10, 11, 12]
     finally:
         store.close()
-    _back_to_version_2(database)
-    migrated = SqliteStore(database)
-    try:
-        assert await migrated.sums(UsageFilter(ALWAYS)) == before
-        assert before.total.items == 3
-    finally:
-        migrated.close()
-
-
-def _back_to_version_2(database: Path) -> None:
-    with closing(sqlite3.connect(database)) as connection:
-        connection.executescript(
-            "DROP TABLE bucket_sums; DROP TABLE day_sums; DROP INDEX items_by_time; "
-            "PRAGMA user_version = 2"
-        )
 
 
 @pytest.mark.parametrize("table", ["bucket_sums", "day_sums"])

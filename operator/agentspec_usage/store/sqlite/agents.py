@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 from typing import Any
 
 from agentspec_usage.store.errors import StoreError
@@ -10,7 +11,9 @@ from agentspec_usage.store.values import Agent, AgentSummary, Registration, Stor
 from agentspec_usage.wire.heartbeat import HealthPhase
 
 __all__ = [
+    "AgentRow",
     "agent_number",
+    "agent_row",
     "agents_named",
     "find_key",
     "register_agent",
@@ -21,12 +24,29 @@ __all__ = [
 _AGENT = "agent_id, namespace, name, runtime, registered_at, revoked_at"
 
 
-def agent_number(connection: sqlite3.Connection, agent_id: str) -> int:
-    """The number that other tables refer to. Raises ``StoreError`` for an agent that is none."""
-    row = connection.execute("SELECT agent FROM agents WHERE agent_id = ?", (agent_id,)).fetchone()
+@dataclass(frozen=True, slots=True)
+class AgentRow:
+    """An agent as other tables refer to it, and by what it is known outside."""
+
+    number: int
+    agent_id: str
+    namespace: str
+    name: str
+
+
+def agent_row(connection: sqlite3.Connection, agent_id: str) -> AgentRow:
+    """The agent. Raises ``StoreError`` for one that is none."""
+    row = connection.execute(
+        "SELECT agent, agent_id, namespace, name FROM agents WHERE agent_id = ?", (agent_id,)
+    ).fetchone()
     if row is None:
         raise StoreError(f"agent {agent_id}: expected one that is registered")
-    return int(row[0])
+    return AgentRow(*row)
+
+
+def agent_number(connection: sqlite3.Connection, agent_id: str) -> int:
+    """The number that other tables refer to. Raises ``StoreError`` for an agent that is none."""
+    return agent_row(connection, agent_id).number
 
 
 def register_agent(connection: sqlite3.Connection, new: Registration, now: int) -> Agent:

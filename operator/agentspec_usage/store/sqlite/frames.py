@@ -11,16 +11,16 @@ from collections.abc import Sequence
 
 from agentspec_usage.metering.frame import Frame
 from agentspec_usage.metering.receiving import Answers, Apply, Gap, accept
-from agentspec_usage.store.sqlite.agents import agent_number
+from agentspec_usage.store.proof.rows import RowEncoder
+from agentspec_usage.store.sqlite.agents import agent_row
 from agentspec_usage.store.sqlite.instances import (
     conflicted,
-    instance_number,
+    instance_row,
     move_watermark,
     raise_reported,
     watermark_of,
 )
-from agentspec_usage.store.sqlite.items import SeriesNumbers, insert_items, insert_lost
-from agentspec_usage.store.sqlite.rollups import add_to_rollups
+from agentspec_usage.store.sqlite.items import NewItems, SeriesNumbers
 from agentspec_usage.store.values import Applied, DigestedFrame
 
 __all__ = ["apply_frames"]
@@ -29,12 +29,15 @@ __all__ = ["apply_frames"]
 def apply_frames(
     connection: sqlite3.Connection,
     series: SeriesNumbers,
+    encoder: RowEncoder,
     agent_id: str,
     frames: Sequence[DigestedFrame],
     now: int,
 ) -> Applied:
     """Apply ``frames`` as the agent's, inside the transaction that is open."""
-    agent = agent_number(connection, agent_id)
+    of_agent = agent_row(connection, agent_id)
+    agent = of_agent.number
+    new = NewItems(connection, series, encoder, of_agent, now)
     answers = Answers()
     items = 0
     conflicts: list[str] = []
@@ -47,7 +50,7 @@ def apply_frames(
             answers.gaps[frame.instance_id] = verdict.have
             continue
         if isinstance(verdict, Apply):
-            _store(connection, series, agent, frame, verdict, now)
+            _store(connection, new, agent, frame, verdict, now)
             answers.durable[frame.instance_id] = verdict.next.seq
             items += len(frame.items)
             if verdict.missing:
@@ -57,21 +60,21 @@ def apply_frames(
             if verdict.conflict:
                 conflicted(connection, agent, frame.instance_id)
                 conflicts.append(frame.instance_id)
+    new.write()
     return Applied(answers, items, tuple(conflicts), tuple(rolled_back))
 
 
 def _store(
     connection: sqlite3.Connection,
-    series: SeriesNumbers,
+    new: NewItems,
     agent: int,
     frame: Frame,
     verdict: Apply,
     now: int,
 ) -> None:
-    instance = instance_number(connection, agent, frame.instance_id, frame.observer, now)
-    stored = insert_items(connection, series, instance, frame, now)
+    instance = instance_row(connection, agent, frame.instance_id, frame.observer, now)
+    new.add(instance, frame)
     if verdict.missing:
-        stored.append(insert_lost(connection, series, instance, frame, verdict.missing, now))
-    add_to_rollups(connection, agent, stored)
-    move_watermark(connection, instance, verdict.next, now, lost=bool(verdict.missing))
-    raise_reported(connection, instance, frame.totals)
+        new.add_lost(instance, frame, verdict.missing)
+    move_watermark(connection, instance.number, verdict.next, now, lost=bool(verdict.missing))
+    raise_reported(connection, instance.number, frame.totals)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentspec_usage.store.sqlite.agents import agent_number
-from agentspec_usage.store.sqlite.instances import instance_number, raise_reported
+from agentspec_usage.store.sqlite.instances import instance_row, raise_reported
 from agentspec_usage.store.values import StoredHeartbeat, instance_of
 from agentspec_usage.wire.heartbeat import Heartbeat
 from agentspec_usage.wire.usage_encoding import encode_usage
@@ -48,10 +48,8 @@ def keep_heartbeat(
     )
     for snapshot in snapshots:
         if snapshot.instance_id is not None and snapshot.via is None:
-            instance = instance_number(
-                connection, agent, snapshot.instance_id, snapshot.observer, now
-            )
-            raise_reported(connection, instance, snapshot.totals)
+            instance = instance_row(connection, agent, snapshot.instance_id, snapshot.observer, now)
+            raise_reported(connection, instance.number, snapshot.totals)
 
 
 def heartbeats_of(connection: sqlite3.Connection, agent_id: str) -> tuple[StoredHeartbeat, ...]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from agentspec_usage.metering.counts import COMPONENTS, ZERO, TokenCounts
 from agentspec_usage.metering.receiving import NOTHING, FrameMark, Watermark
 from agentspec_usage.metering.snapshot import Observer
 
 __all__ = [
+    "InstanceRow",
     "conflicted",
     "durable_seqs",
-    "instance_number",
+    "instance_row",
     "move_watermark",
     "raise_reported",
     "totals_of",
@@ -34,18 +36,30 @@ _SET_TOTALS = f"""
     ON CONFLICT (instance, path) DO UPDATE SET {_SET_COUNTS}"""
 
 
-def instance_number(
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    """An instance as it is stored: ``number`` is what other tables refer to."""
+
+    number: int
+    instance_id: str
+    observer: str
+
+
+def instance_row(
     connection: sqlite3.Connection, agent: int, instance_id: str, observer: Observer, now: int
-) -> int:
-    """The instance's number, new if it was never heard of."""
-    known = _find(connection, agent, instance_id)
+) -> InstanceRow:
+    """The agent's instance, new if it was never heard of; who counted first is its observer."""
+    known = connection.execute(
+        "SELECT instance, instance_id, observer FROM instances WHERE agent = ? AND instance_id = ?",
+        (agent, instance_id),
+    ).fetchone()
     if known is not None:
-        return known
+        return InstanceRow(*known)
     added = connection.execute(
         "INSERT INTO instances (agent, instance_id, observer, first_seen_at) VALUES (?, ?, ?, ?)",
         (agent, instance_id, str(observer), now),
     )
-    return int(added.lastrowid or 0)
+    return InstanceRow(int(added.lastrowid or 0), instance_id, str(observer))
 
 
 def watermark_of(connection: sqlite3.Connection, agent: int, instance_id: str) -> Watermark:
@@ -109,10 +123,3 @@ def durable_seqs(
         (agent_id, *instance_ids),
     )
     return {**dict.fromkeys(instance_ids, 0), **dict(rows)}
-
-
-def _find(connection: sqlite3.Connection, agent: int, instance_id: str) -> int | None:
-    row = connection.execute(
-        "SELECT instance FROM instances WHERE agent = ? AND instance_id = ?", (agent, instance_id)
-    ).fetchone()
-    return None if row is None else int(row[0])

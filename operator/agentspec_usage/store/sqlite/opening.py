@@ -18,7 +18,7 @@ from urllib.parse import quote
 from agentspec_usage.store.errors import StoreUnusableError
 from agentspec_usage.store.sqlite.schema import APPLICATION_ID, MIGRATIONS, VERSION
 
-__all__ = ["migrate", "open_reader", "open_writer", "prepare"]
+__all__ = ["migrate", "open_reader", "open_verified", "open_writer", "prepare"]
 
 BUSY_SECONDS = 5.0
 """How long a transaction waits for a lock that another program (a backup, an administrator's
@@ -102,6 +102,29 @@ def open_reader(path: Path) -> sqlite3.Connection:
     )
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
+
+
+def open_verified(path: Path) -> sqlite3.Connection:
+    """A reader of a database that is of this program and of its version.
+
+    Raises ``StoreUnusableError`` for another one: nothing is migrated, evidence is only read.
+    """
+    if not path.is_file():
+        raise StoreUnusableError(f"{path}: expected a usage database")
+    connection = open_reader(path)
+    try:
+        application = _pragma(connection, "application_id")
+        version = _pragma(connection, "user_version")
+    except sqlite3.Error as error:
+        connection.close()
+        raise StoreUnusableError(f"{path}: {error}") from error
+    if application != APPLICATION_ID or version != VERSION:
+        connection.close()
+        raise StoreUnusableError(
+            f"{path}: expected a usage database of version {VERSION}, found version {version}: "
+            "start the control plane of this version on it (or on a copy) once"
+        )
     return connection
 
 

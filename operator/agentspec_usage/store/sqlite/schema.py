@@ -12,6 +12,9 @@ stay. A price context is a number (``series``): the same few are repeated a mill
 No index is on the items' seqs: an instance's watermark alone keeps a call from being stored twice.
 The one on their times grows at its end, as the table does. Sums by 15 minutes and by day are kept
 beside (``bucket_sums``, ``day_sums``), so that a month is not added up from its calls.
+
+What proves that items were not changed since is in ``batches`` (the chain), ``checkpoints`` (its
+signed heads), and in each item's ``leaf``, which says which row it is that was changed.
 """
 
 from __future__ import annotations
@@ -176,7 +179,39 @@ CREATE INDEX items_by_time ON items (at);
 {_sums("day_sums", _DAY)}
 """
 
-MIGRATIONS: tuple[str, ...] = (_AGENTS, _FRAMES, _SUMS)
+_JOURNAL = """
+ALTER TABLE items ADD COLUMN salt BLOB;
+ALTER TABLE items ADD COLUMN details BLOB;
+ALTER TABLE items ADD COLUMN leaf BLOB;
+ALTER TABLE item_details ADD COLUMN salt BLOB;
+
+CREATE TABLE ledger (
+    ledger INTEGER PRIMARY KEY CHECK (ledger = 1),
+    id TEXT NOT NULL,
+    first_item INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO ledger SELECT 1, lower(hex(randomblob(16))), coalesce(max(item), 0) + 1 FROM items;
+
+CREATE TABLE batches (
+    batch INTEGER PRIMARY KEY,
+    previous BLOB NOT NULL,
+    first_item INTEGER NOT NULL,
+    last_item INTEGER NOT NULL,
+    root BLOB NOT NULL,
+    at INTEGER NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE checkpoints (
+    batch INTEGER PRIMARY KEY REFERENCES batches,
+    at INTEGER NOT NULL,
+    key_id TEXT NOT NULL,
+    signature BLOB NOT NULL
+) STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_AGENTS, _FRAMES, _SUMS, _JOURNAL)
 """Step n leads from version n to n + 1."""
 
 VERSION = len(MIGRATIONS)

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from agentspec_usage.store.errors import StoreUnavailableError
+from agentspec_usage.store.proof.checkpoints import SignedCheckpoint
+from agentspec_usage.store.proof.rows import RowEncoder
 from agentspec_usage.store.queries import DaySum, Position, StoredCalls, UsageFilter, UsageSums
 from agentspec_usage.store.sqlite import agents, heartbeats, history, instances, sums
 from agentspec_usage.store.sqlite.frames import apply_frames
 from agentspec_usage.store.sqlite.items import SeriesNumbers
+from agentspec_usage.store.sqlite.journal import Signer, sign_head
 from agentspec_usage.store.sqlite.lock import DatabaseLock
 from agentspec_usage.store.sqlite.opening import open_writer, prepare
 from agentspec_usage.store.sqlite.readers import Readers
@@ -48,6 +51,7 @@ class SqliteStore:
             self._lock.release()
             raise
         self._series = SeriesNumbers()
+        self._encoder = RowEncoder()
         self._writer = Writer(lambda: open_writer(path), limits, self._series.forget)
         self._writer.start()
         self._readers = Readers(path)
@@ -98,11 +102,15 @@ class SqliteStore:
         self, agent_id: str, frames: Sequence[DigestedFrame], now: int, weight: int
     ) -> Applied:
         return await self._write(
-            lambda c: apply_frames(c, self._series, agent_id, frames, now), weight
+            lambda c: apply_frames(c, self._series, self._encoder, agent_id, frames, now), weight
         )
 
     async def durable(self, agent_id: str, instance_ids: Sequence[str]) -> dict[str, int]:
         return await self._read(lambda c: instances.durable_seqs(c, agent_id, instance_ids))
+
+    async def sign_head(self, signer: Signer, now: int) -> SignedCheckpoint | None:
+        """Sign where the journal stands, and keep that beside it; None when it is signed."""
+        return await self._write(lambda c: sign_head(c, signer, now))
 
     async def sums(self, asked: UsageFilter) -> UsageSums:
         return await self._read(lambda c: sums.sums(c, asked))
