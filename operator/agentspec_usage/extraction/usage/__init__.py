@@ -1,0 +1,1 @@
+"""From each provider's usage object to canonical counts: one function an API."""
