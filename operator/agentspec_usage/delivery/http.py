@@ -78,14 +78,20 @@ class HttpPoster:
 
 
 class AsyncHttpPoster:
-    """The same for asyncio."""
+    """The same for asyncio. Not every receiver takes a body that is compressed."""
 
-    def __init__(self, url: str, key: str = "", timeout: float = 10.0) -> None:
+    def __init__(
+        self, url: str, key: str = "", timeout: float = 10.0, *, compress: bool = True
+    ) -> None:
         self._httpx = _import_httpx()
         self._url = url
         self._timeout = timeout
+        self._compress = compress
+        headers = _headers(key)
+        if not compress:
+            del headers["content-encoding"]
         self._client = self._httpx.AsyncClient(
-            headers=_headers(key), timeout=timeout, follow_redirects=False, trust_env=False
+            headers=headers, timeout=timeout, follow_redirects=False, trust_env=False
         )
 
     async def post(self, body: bytes) -> Reply | NoAnswer:
@@ -98,7 +104,7 @@ class AsyncHttpPoster:
             return NoAnswer(type(error).__name__)
 
     async def _exchange(self, body: bytes) -> Reply | NoAnswer:
-        content = gzip.compress(body, 6, mtime=0)
+        content = gzip.compress(body, 6, mtime=0) if self._compress else body
         async with self._client.stream("POST", self._url, content=content) as response:
             answer = b""
             async for chunk in response.aiter_raw():

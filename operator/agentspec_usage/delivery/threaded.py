@@ -6,7 +6,7 @@ decisions and never while posting, so that a call that is being recorded waits f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Lock, Thread
 
@@ -18,12 +18,23 @@ __all__ = ["ThreadedDelivery"]
 
 
 class ThreadedDelivery:
-    """``start`` it, use the outboxes inside ``held``, ``stop`` it. A forked child makes its own."""
+    """``start`` it, use the outboxes inside ``held``, ``stop`` it. A forked child makes its own.
 
-    def __init__(self, sender: Sender, poster: Poster, clock: Clock) -> None:
+    ``gather`` is called, without the lock, before there is a look at what is to be sent.
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        poster: Poster,
+        clock: Clock,
+        *,
+        gather: Callable[[], None] = lambda: None,
+    ) -> None:
         self._sender = sender
         self._poster = poster
         self._clock = clock
+        self._gather = gather
         self._lock = Lock()
         self._woken = Event()
         self._stopping = False
@@ -61,6 +72,7 @@ class ThreadedDelivery:
         thread = self._thread
         if thread is None:
             return self._settled()
+        self._gather()
         with self._lock:
             self._sender.finish()
         self._deadline = self._clock.monotonic() + grace
@@ -79,6 +91,7 @@ class ThreadedDelivery:
     def _run(self) -> None:
         while not self._is_over():
             self._woken.clear()
+            self._gather()
             with self._lock:
                 action = self._sender.poll(self._clock.monotonic())
             if not isinstance(action, Request):

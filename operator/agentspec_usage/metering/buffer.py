@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from agentspec_usage.errors import UsageError
-from agentspec_usage.metering.counts import MAX_COUNT, ZERO, TokenCounts, sum_counts
+from agentspec_usage.metering.counts import MAX_COUNT, TokenCounts, sum_counts
 from agentspec_usage.metering.frame import MAX_FRAME_ITEMS, Aggregate, Item, bucket_of
+from agentspec_usage.metering.outbox_state import EMPTY_BUFFER, BlockState, BufferState
 from agentspec_usage.metering.record import CallStatus, UsageRecord
 from agentspec_usage.metering.record_bounds import (
     MAX_REQUEST_KIND_BYTES,
@@ -58,15 +59,31 @@ class Stretch:
 class UnsentBuffer:
     """The unsent calls of one instance, after the call ``since``. Not thread-safe."""
 
-    def __init__(self, limits: BufferLimits | None = None) -> None:
+    def __init__(
+        self, limits: BufferLimits | None = None, state: BufferState = EMPTY_BUFFER
+    ) -> None:
         self._limits = limits or BufferLimits()
-        self._records: deque[UsageRecord] = deque()
-        self._blocks: deque[_Block] = deque()
-        self._aggregates = 0
-        self._since = 0
-        self._totals_since = ZERO
-        self._last = 0
-        self._merged = 0
+        self._records = deque(state.records)
+        self._blocks = deque(_block_of(block) for block in state.blocks)
+        self._aggregates = sum(len(block.aggregates) for block in state.blocks)
+        self._since = state.since
+        self._totals_since = state.totals_since
+        self._last = state.last
+        self._merged = state.merged
+
+    def state(self) -> BufferState:
+        """Everything that waits, at this moment."""
+        return BufferState(
+            self._since,
+            self._totals_since,
+            self._last,
+            self._merged,
+            tuple(
+                BlockState(block.last, block.coarse, tuple(block.aggregates.values()))
+                for block in self._blocks
+            ),
+            tuple(self._records),
+        )
 
     @property
     def last(self) -> int:
@@ -114,6 +131,18 @@ class UnsentBuffer:
         stretch = Stretch(self._since, last, totals, items)
         self._since, self._totals_since = last, totals
         return stretch
+
+    def skip_to(self, last: int, totals: TokenCounts) -> None:
+        """The calls up to ``last``, where the totals are ``totals``, were sent in an earlier life.
+
+        What was taken for a frame once is taken whole: a frame ends where a block does.
+        """
+        while self._blocks and self._blocks[0].last <= last:
+            self._aggregates -= len(self._blocks.popleft().aggregates)
+        while self._records and self._records[0].seq <= last:
+            self._records.popleft()
+        self._since, self._totals_since = last, totals
+        self._last = max(self._last, last)
 
     def _oldest_records(self) -> Iterable[UsageRecord]:
         room = self._limits.frame_bytes
@@ -186,6 +215,11 @@ class _Block:
         self.last = record.seq
 
 
+def _block_of(state: BlockState) -> _Block:
+    slots = {(one.key, 0 if state.coarse else one.bucket): one for one in state.aggregates}
+    return _Block(state.coarse, state.last, sum(map(weight_of, state.aggregates)), slots)
+
+
 def _aggregate_of(record: UsageRecord, key: SeriesKey) -> Aggregate:
     aborted = record.status is CallStatus.ABORTED
     return Aggregate(
@@ -201,13 +235,15 @@ def _aggregate_of(record: UsageRecord, key: SeriesKey) -> Aggregate:
 
 def _merged(aggregate: Aggregate, record: UsageRecord, *, coarse: bool) -> Aggregate:
     aborted = record.status is CallStatus.ABORTED
-    return replace(
-        aggregate,
-        to_seq=record.seq,
-        counts=aggregate.counts + record.counts,
-        status=CallStatus.ABORTED if aborted else aggregate.status,
-        requests=_sum_requests(aggregate.requests, record.requests),
-        coarse=aggregate.coarse or (coarse and bucket_of(record.at) != aggregate.bucket),
+    return Aggregate(
+        aggregate.from_seq,
+        record.seq,
+        aggregate.bucket,
+        aggregate.key,
+        aggregate.counts + record.counts,
+        CallStatus.ABORTED if aborted else aggregate.status,
+        _sum_requests(aggregate.requests, record.requests),
+        aggregate.coarse or (coarse and bucket_of(record.at) != aggregate.bucket),
     )
 
 

@@ -18,10 +18,11 @@ bound.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from operator import add
 
-__all__ = ["COMPONENTS", "MAX_COUNT", "ZERO", "TokenCounts", "sum_counts"]
+__all__ = ["COMPONENTS", "MAX_COUNT", "ZERO", "TokenCounts", "counts_of", "sum_counts"]
 
 MAX_COUNT = 2**53 - 1
 """The largest count: beyond it a JSON reader in JavaScript, Go's float64 or CEL would round."""
@@ -90,9 +91,10 @@ class TokenCounts:
         )
 
     def __add__(self, other: TokenCounts) -> TokenCounts:
-        return TokenCounts(
-            *[min(a + b, MAX_COUNT) for a, b in zip(self.as_tuple(), other.as_tuple(), strict=True)]
-        )
+        sums = list(map(add, self.as_tuple(), other.as_tuple()))
+        if max(sums) > MAX_COUNT:
+            sums = [min(value, MAX_COUNT) for value in sums]
+        return TokenCounts(*sums)
 
     def join(self, other: TokenCounts) -> TokenCounts:
         """The component-wise maximum: what is known after two readings of one growing vector."""
@@ -120,6 +122,14 @@ ZERO = TokenCounts()
 
 COMPONENTS: tuple[str, ...] = tuple(field.name for field in fields(TokenCounts))
 """The component names, in the order of ``TokenCounts.as_tuple``."""
+
+
+def counts_of(parts: Mapping[int, int]) -> TokenCounts:
+    """The vector with these components, by their positions in ``COMPONENTS``, and no others."""
+    values = [0] * len(COMPONENTS)
+    for position, value in parts.items():
+        values[position] = value
+    return TokenCounts(*values)
 
 
 def sum_counts(vectors: Iterable[TokenCounts]) -> TokenCounts:

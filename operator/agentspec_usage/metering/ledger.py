@@ -12,6 +12,7 @@ counts in ``OTHER``; which one it is was decided at its first use and never chan
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from threading import Lock
 
@@ -59,23 +60,40 @@ class Ledger:
         """
         values = counts.as_tuple()
         if set(map(type, values)) != _ONLY_INTS or min(values) < 0 or max(values) > MAX_COUNT:
-            with self._lock:
-                self._invalid_calls += 1
-            return False
+            return self._refuse()
         calls = values[_CALLS] or max(values[_UNMETERED], 1)
+        given = [(position, value) for position, value in enumerate(values) if value]
+        self._add(key, given, calls - values[_CALLS])
+        return True
+
+    def record_parts(self, key: SeriesKey, parts: Mapping[int, int]) -> bool:
+        """Count one call of which these components are said, ``calls`` among them, by their
+        positions; whether they were valid. The same as ``record``, for those who say little.
+        """
+        for value in parts.values():
+            if type(value) is not int or not 0 <= value <= MAX_COUNT:
+                return self._refuse()
+        self._add(key, parts.items())
+        return True
+
+    def _refuse(self) -> bool:
+        with self._lock:
+            self._invalid_calls += 1
+        return False
+
+    def _add(self, key: SeriesKey, parts: Iterable[tuple[int, int]], unsaid_calls: int = 0) -> None:
         with self._lock:
             series = self._series.get(key)
             if series is None:
                 series = self._first_use(key)
             totals = self._totals
-            for position, value in enumerate(values):
-                if value and position != _CALLS:
-                    series[position] += value
-                    totals[position] += value
-            series[_CALLS] += calls
-            totals[_CALLS] += calls
+            for position, value in parts:
+                series[position] += value
+                totals[position] += value
+            if unsaid_calls:
+                series[_CALLS] += unsaid_calls
+                totals[_CALLS] += unsaid_calls
             self._seq += 1
-        return True
 
     def snapshot(self, now: int, *, final: bool = False) -> UsageSnapshot:
         """A copy of everything counted so far, at ``now`` (ms). Reading changes nothing."""

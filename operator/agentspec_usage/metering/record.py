@@ -15,7 +15,7 @@ from types import MappingProxyType
 from agentspec_usage.metering.counts import ZERO, TokenCounts
 from agentspec_usage.metering.series import SeriesKey
 
-__all__ = ["NO_CONTEXT", "CallContext", "CallStatus", "UsageRecord"]
+__all__ = ["NO_CONTEXT", "NO_REQUESTS", "CallContext", "CallStatus", "UsageRecord"]
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -43,6 +43,7 @@ class CallContext:
 
 
 NO_CONTEXT = CallContext()
+NO_REQUESTS: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class UsageRecord:
     request_model: str = ""
     call_id: str = ""
     response_id: str = ""
-    requests: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    requests: Mapping[str, int] = field(default_factory=lambda: NO_REQUESTS)
     duration_ms: int | None = None
     ttft_ms: int | None = None
     context: CallContext = NO_CONTEXT

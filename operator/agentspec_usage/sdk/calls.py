@@ -4,7 +4,8 @@ How it ends decides what is counted:
 
 * with usage: its counts, marked aborted where the stream broke before the provider's last word;
 * without usage, though the provider may have worked on it: one unmetered call, never zero tokens;
-* refused by the provider (4xx), or never sent: nothing.
+* refused by the provider (4xx), or never sent: nothing;
+* worked on in the background: nothing yet. Its usage is counted when it is read (``background``).
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from agentspec_usage.extraction.measured import Measured
+from agentspec_usage.extraction.reading import Reading
+from agentspec_usage.extraction.surface import Surface as ApiSurface
 from agentspec_usage.metering.counts import TokenCounts
 from agentspec_usage.metering.record import CallStatus, UsageRecord
 from agentspec_usage.metering.series import SeriesKey
 from agentspec_usage.runtime.ids import new_instance_id
 from agentspec_usage.sdk.context import current_context
 from agentspec_usage.sdk.ledger import UsageLedger
-from agentspec_usage.sdk.reading import ApiSurface, Reading
 from agentspec_usage.sdk.shield import shielded
 from agentspec_usage.sdk.sightings import Surface, current_scope
-from agentspec_usage.sdk.usage_fields import Measured, unique_response_id
 
-__all__ = ["Call", "was_sent"]
+__all__ = ["Call", "Retrieval", "was_sent"]
 
 _MAX_RAW = 2048
 
@@ -35,7 +37,13 @@ class Call:
     """A call of a wrapped provider client."""
 
     def __init__(
-        self, ledger: UsageLedger, provider: str, surface: ApiSurface, request_model: str
+        self,
+        ledger: UsageLedger,
+        provider: str,
+        surface: ApiSurface,
+        request_model: str,
+        *,
+        background: bool = False,
     ) -> None:
         self.call_id = new_instance_id()
         self.surface = surface
@@ -44,6 +52,7 @@ class Call:
         self._ledger = ledger
         self._provider = provider
         self._request_model = request_model
+        self._background = background
         self._context = current_context()
         self._scope = current_scope()
         self._began = ledger.clock.monotonic()
@@ -59,12 +68,12 @@ class Call:
         """An event of the stream came."""
         if self._first is None:
             self._first = self._ledger.clock.monotonic()
-        self.surface.event(self.reading, event)
+        self.surface.dialect.event(self.reading, event)
 
     def responded(self, response: object) -> None:
         """The whole response came."""
         if not self._ended:
-            shielded(self.surface.response, self.reading, response)
+            shielded(self.surface.dialect.response, self.reading, response)
             self.end()
 
     def failed(self, error: BaseException) -> None:
@@ -79,8 +88,17 @@ class Call:
         if self._ended:
             return
         self._ended = True
-        measured = shielded(self.surface.measured, self.reading) or ()
-        for record in self._records(measured):
+        measured = shielded(self.surface.dialect.measured, self.reading) or ()
+        records = self._records(measured)
+        response_id = self.surface.id_of(self.reading.response_id)
+        if self._background and response_id and not self.reading.complete:
+            now = self._ledger.clock.monotonic()
+            self._count(self._ledger.background.begin(response_id, records[0], now), late=late)
+        else:
+            self._count(records, late=late)
+
+    def _count(self, records: list[UsageRecord], *, late: bool) -> None:
+        for record in records:
             if late:
                 self._ledger.meter_late(record)
             else:
@@ -107,7 +125,7 @@ class Call:
             status=CallStatus.UNMETERED,
             request_model=self._request_model,
             call_id=self.call_id,
-            response_id=unique_response_id(reading.response_id),
+            response_id=self.surface.id_of(reading.response_id),
             requests=dict(reading.requests),
             duration_ms=round((now - self._began) * 1000),
             ttft_ms=None if self._first is None else round((self._first - self._began) * 1000),
@@ -123,6 +141,31 @@ class Call:
             apart = _with(record, other, status, reading)
             records.append(replace(apart, call_id="", response_id="", requests={}))
         return records
+
+
+class Retrieval(Call):
+    """Reading a stored response, or ending one: a call of its own never, the end of one maybe."""
+
+    def failed(self, error: BaseException) -> None:
+        self._ended = True
+
+    def end(self, *, late: bool = False) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        if self.reading.pending:
+            return
+        begun = self._ledger.background.take(self.surface.id_of(self.reading.response_id))
+        if begun is None:
+            return
+        self.call_id = begun.call_id
+        self._request_model = begun.request_model
+        self._context = begun.context
+        measured = shielded(self.surface.dialect.measured, self.reading) or ()
+        records = self._records(measured)
+        self._count(
+            [replace(record, duration_ms=None, ttft_ms=None) for record in records], late=late
+        )
 
 
 def _with(

@@ -2,8 +2,11 @@
 
 ``record`` is what a model call pays, so its usual form (a model, two counts) is one lock and three
 additions into an open cell; cells are entered into the ledger proper (``metering.ledger``, where
-the laws are) before anything reads it. A call with details, or one that a sink must hear of (a
-worker's shared file, an outbox), takes the longer way at once.
+the laws are) before anything reads it. A call with details takes the longer way at once.
+
+Whoever must hear of each call is a sink. One that somebody else reads at any moment (a worker's
+shared file) hears at once; one that is looked at now and then (an outbox) hears *lazily*: calls
+wait until it says ``settle``, or until there are many, and the records are made then.
 
 Nothing here resets: ``snapshot`` is cumulative since the process began. Readers that want windows
 (AgentSpec's ``snapshot(reset=True)``, ``drain_up_to``) are served from a cursor beside the totals.
@@ -18,54 +21,43 @@ from collections import deque
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import Protocol, TypedDict, Unpack
+from typing import Protocol, Unpack
 from weakref import WeakSet
 
-from agentspec_usage.metering.counts import MAX_COUNT, TokenCounts
+from agentspec_usage.metering.counts import MAX_COUNT, TokenCounts, counts_of
 from agentspec_usage.metering.cursor import Cursor
 from agentspec_usage.metering.ledger import Ledger
-from agentspec_usage.metering.record import CallContext, CallStatus, UsageRecord
-from agentspec_usage.metering.series import CONTEXT_THRESHOLDS, MAX_SERIES, SeriesKey, context_class
+from agentspec_usage.metering.record import (
+    NO_REQUESTS,
+    CallContext,
+    CallStatus,
+    UsageRecord,
+)
+from agentspec_usage.metering.series import CONTEXT_THRESHOLDS, MAX_SERIES, context_class
 from agentspec_usage.metering.snapshot import UsageSnapshot
 from agentspec_usage.runtime.clock import Clock, SystemClock
 from agentspec_usage.runtime.ids import new_instance_id
+from agentspec_usage.sdk.background import BackgroundCalls
+from agentspec_usage.sdk.call_details import (
+    CallDetails,
+    identity_of,
+    key_of,
+    parts_of,
+    series_key,
+)
 from agentspec_usage.sdk.context import current_context
 from agentspec_usage.sdk.shield import shielded
 from agentspec_usage.sdk.sightings import Sightings
 from agentspec_usage.sdk.worker_directory import WorkerDirectory
 
-__all__ = ["CallDetails", "RecordSink", "UsageLedger", "series_key"]
+__all__ = ["RecordSink", "UsageLedger"]
+
+_MOST_WAITING = 256
+"""Calls that wait for lazy sinks: what one of them pays for all is a millisecond or two."""
 
 _PLAIN = CONTEXT_THRESHOLDS[0]
 """Counts up to here are of context class 0, and no number of them that a process could make
 overflows an open cell before it is entered."""
-
-
-class CallDetails(TypedDict, total=False):
-    """What a call may say beyond its model and its two counts."""
-
-    cache_read_tokens: int
-    cache_write_5m_tokens: int
-    cache_write_30m_tokens: int
-    cache_write_1h_tokens: int
-    cache_write_12h_tokens: int
-    cache_write_tokens: int
-    """Of a time to live that is not known."""
-    reasoning_tokens: int
-    audio_input_tokens: int
-    audio_output_tokens: int
-    image_input_tokens: int
-    image_output_tokens: int
-    unmetered: bool
-    """The call's usage could not be read: one call, no tokens."""
-    provider: str | None
-    operation: str
-    service_tier: str
-    region: str
-    batch: bool
-    call_id: str | None
-    response_id: str | None
-    context: CallContext | None
 
 
 class RecordSink(Protocol):
@@ -93,6 +85,7 @@ class UsageLedger:
         """``shared_directory`` is where several workers behind one port keep their counts."""
         self._clock = SystemClock() if clock is None else clock
         self._sinks: tuple[RecordSink, ...] = ()
+        self._lazily = True
         self._workers: WorkerDirectory | None = None
         self._begin()
         _LEDGERS.add(self)
@@ -107,11 +100,15 @@ class UsageLedger:
         self._seq = 0
         self._invalid = 0
         self._late: deque[UsageRecord] = deque()
+        self._waiting: deque[_PlainCall | UsageRecord] = deque()
+        # The first call is heard at once: a sink may have to wake up in a forked child.
+        self._heard = False
         self._cursor = Cursor()
         self._instance_id = new_instance_id()
         self._started_at = self._clock.now()
         self._ledger = Ledger(self._instance_id, self._started_at)
         self.sightings = Sightings()
+        self.background = BackgroundCalls()
         for sink in self._sinks:
             shielded(sink.begin, self._read())
 
@@ -125,11 +122,19 @@ class UsageLedger:
         """What times of calls are read from."""
         return self._clock
 
-    def attach(self, sink: RecordSink) -> None:
-        """From now on ``sink`` hears of every call."""
+    def attach(self, sink: RecordSink, *, lazily: bool = False) -> None:
+        """From now on ``sink`` hears of every call; ``lazily``: at the latest with ``settle``."""
         with self._lock:
+            self._settle()
             shielded(sink.begin, self._read())
             self._sinks = (*self._sinks, sink)
+            self._lazily = self._lazily and lazily
+            self._heard = False
+
+    def settle(self) -> None:
+        """Let the lazy sinks hear of every call so far."""
+        with self._lock:
+            self._settle()
 
     def record(
         self,
@@ -146,23 +151,29 @@ class UsageLedger:
         """
         if (
             not details
-            and not self._sinks
             and type(prompt_tokens) is type(completion_tokens) is int
             and 0 <= prompt_tokens <= _PLAIN
             and 0 <= completion_tokens <= _PLAIN
             and type(model_id) is str
         ):
             with self._lock:
-                cell = self._open.get(model_id)
-                if cell is None:
-                    if len(self._open) >= MAX_SERIES:
-                        self._enter_open_cells()
-                    cell = self._open[model_id] = [0, 0, 0]
-                cell[0] += prompt_tokens
-                cell[1] += completion_tokens
-                cell[2] += 1
-                self._seq += 1
-        elif not shielded(self._record_whole, model_id, prompt_tokens, completion_tokens, details):
+                if self._heard or not self._sinks:
+                    cell = self._open.get(model_id)
+                    if cell is None:
+                        if len(self._open) >= MAX_SERIES:
+                            self._enter_open_cells()
+                        cell = self._open[model_id] = [0, 0, 0]
+                    cell[0] += prompt_tokens
+                    cell[1] += completion_tokens
+                    cell[2] += 1
+                    self._seq += 1
+                    if self._sinks:
+                        at, context = self._clock.now(), current_context()
+                        self._wait(
+                            (self._seq, model_id, prompt_tokens, completion_tokens, at, context)
+                        )
+                    return
+        if not shielded(self._record_whole, model_id, prompt_tokens, completion_tokens, details):
             with self._lock:
                 self._refused()
 
@@ -171,46 +182,30 @@ class UsageLedger:
     ) -> bool:
         """Count the call; whether every count was one."""
         prompt, completion = _not_negative(prompt_tokens), _not_negative(completion_tokens)
-        unmetered = details.get("unmetered", False)
-        counts = TokenCounts(
-            input=prompt,
-            output=completion,
-            cache_read=details.get("cache_read_tokens", 0),
-            cache_write_5m=details.get("cache_write_5m_tokens", 0),
-            cache_write_30m=details.get("cache_write_30m_tokens", 0),
-            cache_write_1h=details.get("cache_write_1h_tokens", 0),
-            cache_write_12h=details.get("cache_write_12h_tokens", 0),
-            cache_write_unspecified=details.get("cache_write_tokens", 0),
-            reasoning=details.get("reasoning_tokens", 0),
-            audio_in=details.get("audio_input_tokens", 0),
-            audio_out=details.get("audio_output_tokens", 0),
-            image_in=details.get("image_input_tokens", 0),
-            image_out=details.get("image_output_tokens", 0),
-            calls=1,
-            unmetered_calls=int(unmetered),
-        )
-        key = series_key(
-            model_id,
-            details.get("provider"),
-            operation=details.get("operation", "chat"),
-            service_tier=details.get("service_tier", ""),
-            region=details.get("region", ""),
-            batch=details.get("batch", False),
-        )
-        counted = self.meter(
-            UsageRecord(
-                seq=0,
-                at=0,
-                key=key,
-                counts=counts,
-                status=CallStatus.UNMETERED if unmetered else CallStatus.OK,
-                call_id=details.get("call_id") or "",
-                response_id=details.get("response_id") or "",
-                context=details.get("context") or current_context(),
-            )
-        )
-        # What is refused whole was counted as invalid by ``meter``.
-        return not counted or (prompt is prompt_tokens and completion is completion_tokens)
+        parts = parts_of(prompt, completion, details)
+        key = key_of(model_id, prompt, details)
+        call_id, response_id, context = identity_of(details)
+        with self._lock:
+            self._enter_open_cells()
+            if not self._ledger.record_parts(key, parts):
+                return False
+            self._seq += 1
+            if self._sinks:
+                status = CallStatus.UNMETERED if details.get("unmetered") else CallStatus.OK
+                self._wait(
+                    UsageRecord(
+                        self._seq,
+                        self._clock.now(),
+                        key,
+                        counts_of(parts),
+                        status,
+                        call_id=call_id,
+                        response_id=response_id,
+                        requests=NO_REQUESTS,
+                        context=context or current_context(),
+                    )
+                )
+        return prompt is prompt_tokens and completion is completion_tokens
 
     def meter(self, record: UsageRecord) -> bool:
         """Count ``record``; whether it was valid. Its seq, time and context class are set here."""
@@ -225,6 +220,11 @@ class UsageLedger:
         that its host dropped.
         """
         self._late.append(record)
+
+    def give_up_background(self) -> None:
+        """Count what still goes on in the background as unmetered: this process will not see it."""
+        for record in self.background.take_all():
+            self.meter(record)
 
     def snapshot(self, reset: bool = False, *, final: bool = False) -> UsageSnapshot:
         """What this process used since it began. Reading changes nothing.
@@ -290,10 +290,25 @@ class UsageLedger:
             return False
         self._seq += 1
         if self._sinks:
-            stamped = replace(record, key=key, seq=self._seq, at=self._clock.now())
-            for sink in self._sinks:
-                shielded(sink.append, stamped)
+            self._wait(replace(record, key=key, seq=self._seq, at=self._clock.now()))
         return True
+
+    def _wait(self, call: _PlainCall | UsageRecord) -> None:
+        """The newest call, of which the sinks are to hear."""
+        self._waiting.append(call)
+        if not self._heard or len(self._waiting) >= _MOST_WAITING:
+            self._settle()
+            self._heard = self._lazily
+
+    def _settle(self) -> None:
+        waiting = self._waiting
+        while waiting:
+            call = waiting[0]
+            record = call if isinstance(call, UsageRecord) else _plain_record(*call)
+            for sink in self._sinks:
+                shielded(sink.append, record)
+            # Only now: a signal may end this here, and what was not heard then is heard at the end.
+            waiting.popleft()
 
     def _refused(self) -> None:
         self._invalid += 1
@@ -301,23 +316,16 @@ class UsageLedger:
             shielded(sink.invalid, self._invalid, self._clock.now())
 
 
-def series_key(
-    model_id: str,
-    provider: str | None = None,
-    *,
-    operation: str = "chat",
-    service_tier: str = "",
-    region: str = "",
-    batch: bool = False,
-) -> SeriesKey:
-    """The series of a model id as AgentSpec writes it: ``provider/model``, or the bare model."""
-    model = model_id
-    if provider is None:
-        before, slash, after = model_id.partition("/")
-        provider, model = (before, after) if slash else ("", model_id)
-    else:
-        model = model_id.removeprefix(f"{provider}/")
-    return SeriesKey(provider, model, operation, service_tier, region, batch)
+_PlainCall = tuple[int, str, int, int, int, CallContext]
+"""A call of the usual form that waits: seq, model id, prompt and completion tokens, time, context.
+"""
+
+
+def _plain_record(
+    seq: int, model_id: str, prompt: int, completion: int, at: int, context: CallContext
+) -> UsageRecord:
+    counts = TokenCounts(prompt, completion, calls=1)
+    return UsageRecord(seq, at, series_key(model_id), counts, context=context)
 
 
 def _not_negative(count: int) -> int:

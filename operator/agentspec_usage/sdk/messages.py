@@ -10,16 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from agentspec_usage.extraction.fields import field
+from agentspec_usage.extraction.measured import Measured, lawful
+from agentspec_usage.extraction.response_ids import unique_response_id
+from agentspec_usage.extraction.usage.anthropic import anthropic_messages
+from agentspec_usage.extraction.usage.openai import openai_chat, openai_responses
 from agentspec_usage.metering.counts import TokenCounts
-from agentspec_usage.sdk.usage_fields import (
-    Measured,
-    anthropic_messages,
-    field,
-    lawful,
-    openai_chat,
-    openai_responses,
-    unique_response_id,
-)
 
 __all__ = [
     "MessageUsage",

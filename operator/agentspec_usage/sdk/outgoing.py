@@ -7,6 +7,7 @@ the end goes to a spool, if there is one, and what an earlier process left there
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from threading import Lock
 
@@ -24,11 +25,16 @@ __all__ = ["Outgoing"]
 
 
 class Outgoing:
-    """A sink of the ledger, attached before the first call."""
+    """A lazy sink of the ledger, attached before the first call.
 
-    def __init__(self, clock: Clock, spool: Spool | None) -> None:
+    ``settle`` lets it hear of the calls that wait at the ledger. It is called without a lock of
+    this class: the ledger's comes first.
+    """
+
+    def __init__(self, clock: Clock, spool: Spool | None, settle: Callable[[], None]) -> None:
         self._clock = clock
         self._spool = spool
+        self._settle = settle
 
     def begin(self, snapshot: UsageSnapshot) -> None:
         """An instance begins. What a parent holds, the parent sends."""
@@ -41,10 +47,10 @@ class Outgoing:
             if self._outbox is None:
                 return
             if self._delivery is None:
-                self._outbox.append(record)
+                _append(self._outbox, record)
                 return
             with self._delivery.held():
-                self._outbox.append(record)
+                _append(self._outbox, record)
 
     def invalid(self, calls: int, at: int) -> None:
         """A call that was refused is no record."""
@@ -75,7 +81,9 @@ class Outgoing:
                 for spooled in self._spool.kept():
                     settled = partial(self._spool.discard, spooled.instance_id)
                     sender.add(outbox_of_spool(spooled, encode_frame), settled)
-            self._delivery = ThreadedDelivery(sender, HttpPoster(url, api_key), self._clock)
+            self._delivery = ThreadedDelivery(
+                sender, HttpPoster(url, api_key), self._clock, gather=self._settle
+            )
             self._delivery.start()
 
     def stands_at(self, durable: int) -> None:
@@ -93,6 +101,7 @@ class Outgoing:
 
     def end(self, grace: float) -> bool:
         """No call follows. Whether everything is durable, at the receiver or in the spool."""
+        self._settle()
         with self._lock:
             outbox, delivery = self._outbox, self._delivery
             if outbox is None or (delivery is None and not outbox.last):
@@ -110,3 +119,13 @@ class Outgoing:
             return False
         spooled = outbox.spool()
         return self._spool.keep(spooled) == len(spooled.frames)
+
+
+def _append(outbox: Outbox, record: UsageRecord) -> None:
+    """The record, without its detail where a host put in what is no text: one that is missing would
+    stop the delivery of every later one.
+    """
+    try:
+        outbox.append(record)
+    except (TypeError, ValueError, AttributeError):
+        outbox.append(UsageRecord(record.seq, record.at, record.key, record.counts, record.status))

@@ -22,12 +22,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from agentspec_usage.sdk.calls import Call
+from agentspec_usage.extraction.fields import field
+from agentspec_usage.extraction.routing import find_route
+from agentspec_usage.extraction.surface import Surface
+from agentspec_usage.sdk.calls import Call, Retrieval
 from agentspec_usage.sdk.ledger import UsageLedger
-from agentspec_usage.sdk.reading import ApiSurface
 from agentspec_usage.sdk.shield import shielded
-from agentspec_usage.sdk.surfaces import ANTHROPIC, OPENAI, ChatCompletions
-from agentspec_usage.sdk.usage_fields import field
 
 __all__ = ["CALL_ID_HEADER", "instrument_anthropic", "instrument_openai"]
 
@@ -40,38 +40,44 @@ Client = TypeVar("Client")
 
 @dataclass(frozen=True, slots=True)
 class _Metering:
-    """What a wrapped client is metered with; ``surfaces`` by the path of a POST."""
+    """What a wrapped client is metered with."""
 
     ledger: UsageLedger
     provider: str
-    surfaces: Mapping[str, ApiSurface]
     include_stream_usage: bool
 
     def begin(self, options: Any) -> tuple[Call, Any] | None:
         """The call that ``options`` ask for, and the options to ask it with."""
-        if str(options.method).lower() != "post":
+        route = find_route(self.provider, str(options.method).upper(), str(options.url))
+        if route is None or route.websocket:
             return None
-        surface = self.surfaces.get(str(options.url).partition("?")[0])
-        if surface is None:
-            return None
+        surface = route.surface
         body = options.json_data if isinstance(options.json_data, Mapping) else {}
         model = body.get("model")
-        call = Call(self.ledger, self.provider, surface, model if isinstance(model, str) else "")
+        kind = Retrieval if route.retrieval else Call
+        call = kind(
+            self.ledger,
+            self.provider,
+            surface,
+            model if isinstance(model, str) else "",
+            background=body.get("background") is True,
+        )
         options = copy.copy(options)
-        headers = options.headers if isinstance(options.headers, Mapping) else {}
-        options.headers = {**headers, CALL_ID_HEADER: call.call_id}
+        if not route.retrieval:
+            headers = options.headers if isinstance(options.headers, Mapping) else {}
+            options.headers = {**headers, CALL_ID_HEADER: call.call_id}
         hides_usage = self._ask_for_usage(options, surface, body)
         parser = options.post_parser
         options.post_parser = _parser(call, hides_usage, parser if callable(parser) else None)
         return call, options
 
-    def _ask_for_usage(self, options: Any, surface: ApiSurface, body: Mapping[str, Any]) -> bool:
+    def _ask_for_usage(self, options: Any, surface: Surface, body: Mapping[str, Any]) -> bool:
         """Whether usage had to be asked for, so that the chunk with it is nobody else's."""
         wanted = body.get("stream_options")
         asked = isinstance(wanted, Mapping) and wanted.get("include_usage") is not None
         if (
             not self.include_stream_usage
-            or not isinstance(surface, ChatCompletions)
+            or not surface.include_usage
             or body.get("stream") is not True
             or asked
         ):
@@ -94,14 +100,14 @@ def instrument_openai(
     ``stream_options`` wants ``include_stream_usage=False``: streams are then unmetered calls unless
     the host asks for usage itself.
     """
-    return _instrument(client, _Metering(ledger, provider, OPENAI, include_stream_usage))
+    return _instrument(client, _Metering(ledger, provider, include_stream_usage))
 
 
 def instrument_anthropic(
     client: Client, ledger: UsageLedger, *, provider: str = "anthropic"
 ) -> Client:
     """Meter an ``anthropic`` client (sync or async): messages; returns it."""
-    return _instrument(client, _Metering(ledger, provider, ANTHROPIC, include_stream_usage=False))
+    return _instrument(client, _Metering(ledger, provider, include_stream_usage=False))
 
 
 def _instrument(client: Client, metering: _Metering) -> Client:

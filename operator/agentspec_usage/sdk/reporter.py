@@ -20,7 +20,7 @@ import signal
 import sys
 import threading
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +33,7 @@ from agentspec_usage.metering.record import UsageRecord
 from agentspec_usage.metering.snapshot import UsageSnapshot
 from agentspec_usage.runtime.clock import Clock
 from agentspec_usage.sdk.endpoint import HealthCheck, healthy
+from agentspec_usage.sdk.environment import read_environment
 from agentspec_usage.sdk.heartbeats import GapReport, Heartbeats
 from agentspec_usage.sdk.ledger import UsageLedger
 from agentspec_usage.sdk.outgoing import Outgoing
@@ -70,14 +71,46 @@ class Reporter:
         self._stopping = threading.Event()
         self._ledger = UsageLedger(shared_directory=shared_directory, clock=clock)
         spool = None if spool_directory is None else Spool(Path(spool_directory))
-        self._outgoing = Outgoing(self._ledger.clock, spool)
+        self._outgoing = Outgoing(self._ledger.clock, spool, self._ledger.settle)
         self._heartbeats = Heartbeats(self._ledger, health, gap)
         self._log = None if termination_log is None else TerminationLog(Path(termination_log))
         self._target: PushTarget | None = None
         self._on_error: Callable[[PushError], None] | None = None
         self._ended = False
-        self._ledger.attach(self._outgoing)
-        self._ledger.attach(_Revival(self))
+        self._ledger.attach(self._outgoing, lazily=True)
+        self._ledger.attach(_Revival(self), lazily=True)
+
+    @classmethod
+    def from_environment(
+        cls,
+        *,
+        health: HealthCheck = healthy,
+        gap: GapReport | None = None,
+        on_error: Callable[[PushError], None] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Reporter:
+        """A reporter as the pod's environment wants it (``environment``), pushing if it says where.
+
+        ``SettingsError`` for a variable that cannot be used, ``MissingExtraError`` without httpx
+        where there is somebody to push to.
+        """
+        said = read_environment(environment)
+        reporter = cls(
+            health=health,
+            gap=gap,
+            shared_directory=said.shared_directory,
+            spool_directory=said.spool_directory,
+            termination_log=said.termination_log,
+        )
+        if said.pushes:
+            reporter.start_push_mode(
+                said.control_plane_url,
+                said.api_key,
+                said.push_interval,
+                on_error,
+                sidecar_url=said.sidecar_url or None,
+            )
+        return reporter
 
     @property
     def ledger(self) -> UsageLedger:
@@ -91,11 +124,7 @@ class Reporter:
 
     def snapshots(self) -> list[UsageSnapshot]:
         """What ``GET /agentspec/usage`` answers."""
-        seen = self._ledger.snapshots()
-        target = self._target
-        if target is None or not target.is_sidecar:
-            return seen
-        return [replace(snapshot, via="sidecar") for snapshot in seen]
+        return [self._told(snapshot) for snapshot in self._ledger.snapshots()]
 
     def start_push_mode(
         self,
@@ -135,6 +164,9 @@ class Reporter:
 
         Whether everything is durable. Idempotent; calls after it are counted and not pushed.
         """
+        if self.pushing:
+            # Without the lock: a call that is counted may want it.
+            shielded(self._ledger.give_up_background)
         with self._lock:
             if self._target is None or self._ended:
                 return True
@@ -215,7 +247,13 @@ class Reporter:
 
     def _write_log(self, *, final: bool = False) -> None:
         if self._log is not None:
-            shielded(self._log.write, self._ledger.snapshot(final=final))
+            shielded(self._log.write, self._told(self._ledger.snapshot(final=final)))
+
+    def _told(self, snapshot: UsageSnapshot) -> UsageSnapshot:
+        """As it is told to readers: those of the sidecar's must not add it to theirs."""
+        target = self._target
+        sidecar = target is not None and target.is_sidecar
+        return replace(snapshot, via="sidecar") if sidecar else snapshot
 
 
 class _Revival:

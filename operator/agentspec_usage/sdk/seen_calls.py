@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from agentspec_usage.metering.counts import TokenCounts
 from agentspec_usage.metering.record import CallContext, CallStatus, UsageRecord
-from agentspec_usage.sdk.ledger import UsageLedger, series_key
+from agentspec_usage.sdk.call_details import series_key
+from agentspec_usage.sdk.ledger import UsageLedger
 from agentspec_usage.sdk.messages import MessageUsage
 from agentspec_usage.sdk.sightings import Scope, Surface
 

@@ -82,6 +82,17 @@ def provider_server() -> Iterator[ProviderServer]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_GET(self) -> None:
+            """A stored response, read again."""
+            path = self.path.partition("?")[0]
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            provider.asked.append(Asked(path, headers, {}))
+            stored = provider.bodies[path]
+            if isinstance(stored, list):
+                self._stream(stored)
+            else:
+                self._whole(stored, provider.status)
+
         def do_POST(self) -> None:
             length = int(self.headers["content-length"])
             body = json.loads(self.rfile.read(length))

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -15,11 +16,11 @@ from hypothesis import strategies as st
 
 from agentspec_usage.metering.counts import MAX_COUNT, TokenCounts, sum_counts
 from agentspec_usage.metering.ledger import Ledger
-from agentspec_usage.metering.record import UsageRecord
+from agentspec_usage.metering.record import NO_CONTEXT, UsageRecord
 from agentspec_usage.metering.series import MAX_SERIES, SeriesKey, context_class
 from agentspec_usage.metering.snapshot import Observer, UsageSnapshot
 from agentspec_usage.sdk import UsageLedger
-from agentspec_usage.sdk.ledger import series_key
+from agentspec_usage.sdk.call_details import series_key
 from tests.integration.sdk.heard import Heard
 
 GPT = "openai/gpt-4o"
@@ -338,6 +339,15 @@ def test_a_sink_hears_every_call_once_in_order_with_the_time_it_was_made(
     last = sink.records[-1]
     assert (last.call_id, last.response_id) == ("c", "r")
     assert 0 < last.at <= (ledger.snapshot().observed_at or 0)
+
+
+def test_ids_are_taken_as_text_and_what_is_no_context_is_none(ledger: UsageLedger) -> None:
+    sink = Heard()
+    ledger.attach(sink)
+    ledger.record(GPT, 1, 1, call_id=UUID(int=7), response_id=7, context="team")  # type: ignore[arg-type]  # what hosts do
+    (record,) = sink.records
+    assert (record.call_id, record.response_id) == (str(UUID(int=7)), "7")
+    assert record.context is NO_CONTEXT
 
 
 class _Broken(Heard):
