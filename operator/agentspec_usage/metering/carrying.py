@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from agentspec_usage.metering.completeness import Reason
-from agentspec_usage.metering.counts import TokenCounts
+from agentspec_usage.metering.counts import TokenCounts, sum_counts
 from agentspec_usage.metering.meter import Meter
 from agentspec_usage.metering.observing import choose_source, observe
 from agentspec_usage.metering.series import SeriesKey
@@ -135,7 +135,15 @@ def _with_windows(cp: Checkpoint, key: LegacyKey, windows: DrainedWindows, at: i
 
 
 def _rows(meter: Meter) -> tuple[SeriesRow, ...]:
-    return tuple(
-        SeriesRow(SeriesKey(provider=key.provider, model=key.model), span.last)
-        for key, span in meter.models.items()
-    )
+    """What was seen, by series where these are known to be all of it."""
+    rows = []
+    for model, span in meter.models.items():
+        series = [
+            SeriesRow(key, counts)
+            for key, counts in meter.series.items()
+            if (key.provider, key.model) == model
+        ]
+        if sum_counts(row.counts for row in series) != span.last:
+            series = [SeriesRow(SeriesKey(provider=model.provider, model=model.model), span.last)]
+        rows += series
+    return tuple(rows)

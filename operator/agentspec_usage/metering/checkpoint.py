@@ -11,6 +11,7 @@ The steps are pure functions from a checkpoint to the next:
 * ``observe`` — a reading came from a pod. A join: order and repetition change nothing.
 * ``fold`` — pods ended for certain. Moves numbers, changes none.
 * ``carry_over`` — somebody else wrote the object in between.
+* ``growth`` — what the observation added, by series: what has to be priced.
 * ``restart_epoch`` — the written numbers cannot be trusted: a new epoch counts from what is seen.
 
 This module is the address; each topic has a module of its own.
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 from agentspec_usage.metering.carrying import carry_over, restart_epoch
 from agentspec_usage.metering.folding import fold
+from agentspec_usage.metering.growth import growth
 from agentspec_usage.metering.models import ModelUsage
 from agentspec_usage.metering.observing import (
     choose_source,
@@ -38,9 +40,16 @@ from agentspec_usage.metering.reporting import (
     upper_tokens,
     window_started_at,
 )
-from agentspec_usage.metering.state import Checkpoint, PodIdentity, Source, new_checkpoint
+from agentspec_usage.metering.state import (
+    AccruedCost,
+    Checkpoint,
+    PodIdentity,
+    Source,
+    new_checkpoint,
+)
 
 __all__ = [
+    "AccruedCost",
     "Checkpoint",
     "InstanceView",
     "ModelUsage",
@@ -49,6 +58,7 @@ __all__ = [
     "carry_over",
     "choose_source",
     "fold",
+    "growth",
     "instances",
     "model_usage",
     "needs_confirmation",

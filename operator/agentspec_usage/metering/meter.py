@@ -9,19 +9,26 @@ only growth.
 Models have spans of their own. A model that appears later began at zero only in a meter that is
 ``whole``: one that began at zero itself, was always shown complete rows, and never dropped a model
 to stay small. Elsewhere the model may have been counted before, so its span begins at what is seen.
+
+A model's series (``growth`` prices them apart) have no spans: what they showed last is remembered
+where a model has several, for the life of this process alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from agentspec_usage.metering.counts import ZERO, TokenCounts, sum_counts
 from agentspec_usage.metering.models import MAX_MODELS, ModelKey, by_model
-from agentspec_usage.metering.snapshot import UsageSnapshot
+from agentspec_usage.metering.series import SeriesKey
+from agentspec_usage.metering.snapshot import SeriesRow, UsageSnapshot
 from agentspec_usage.metering.tally import Tally
 
 __all__ = ["Meter", "Span", "meter_from"]
+
+_NO_SERIES: Mapping[SeriesKey, TokenCounts] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +55,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """The span of a source's totals and of each model; see the module for ``whole``."""
+    """The span of a source's totals and of each model; see the module for the rest."""
 
     totals: Span = Span()
     models: Mapping[ModelKey, Span] = field(default_factory=dict)
     whole: bool = True
+    series: Mapping[SeriesKey, TokenCounts] = field(
+        default_factory=lambda: _NO_SERIES, compare=False
+    )
 
     def advance(self, snapshot: UsageSnapshot) -> Meter:
         """The meter after reading ``snapshot``; itself when the snapshot tells nothing new.
@@ -72,7 +82,8 @@ class Meter:
             elif counts or not self.whole:
                 models[key] = Span(ZERO if self.whole else counts, counts)
         complete = sum_counts(seen.values()) == snapshot.totals
-        return Meter(totals, models, self.whole and complete)._bounded()
+        series = _crowded(snapshot.rows, len(seen))
+        return Meter(totals, models, self.whole and complete, series)._bounded()
 
     def used(self) -> Tally:
         """What the source used since counting began; models without growth are left out."""
@@ -85,7 +96,7 @@ class Meter:
             key: Span(span.last, span.last) if key in keys else span
             for key, span in self.models.items()
         }
-        return Meter(self.totals, models, whole=False)
+        return Meter(self.totals, models, False, self.series)
 
     def _bounded(self) -> Meter:
         if len(self.models) <= MAX_MODELS:
@@ -94,11 +105,22 @@ class Meter:
         # another keeps the same ones and their growth can be seen.
         order = sorted(self.models, key=lambda key: self.models[key].used.total, reverse=True)
         kept = {key: self.models[key] for key in order[:MAX_MODELS]}
-        return Meter(self.totals, kept, whole=False)
+        return Meter(self.totals, kept, False, self.series)
 
 
 def meter_from(counted: TokenCounts, snapshot: UsageSnapshot) -> Meter:
     """The meter of a source of which ``counted`` is, or may be, in the totals already."""
     models = {key: Span(seen, seen) for key, seen in by_model(snapshot.rows).items()}
     totals = Span(counted, counted.join(snapshot.totals))
-    return Meter(totals, models, whole=False)._bounded()
+    return Meter(totals, models, False, _crowded(snapshot.rows, len(models)))._bounded()
+
+
+def _crowded(rows: tuple[SeriesRow, ...], models: int) -> Mapping[SeriesKey, TokenCounts]:
+    """The series of the models that have several: a model's only series is the model itself."""
+    if len(rows) == models:
+        return _NO_SERIES
+    number: dict[tuple[str, str], int] = {}
+    for row in rows:
+        model = (row.key.provider, row.key.model)
+        number[model] = number.get(model, 0) + 1
+    return {row.key: row.counts for row in rows if number[row.key.provider, row.key.model] > 1}

@@ -29,6 +29,8 @@ __all__ = [
     "MAX_SOURCES",
     "MAX_SPILLED",
     "MAX_TOMBSTONES",
+    "NO_COST",
+    "AccruedCost",
     "Checkpoint",
     "LegacyKey",
     "LiveInstance",
@@ -122,6 +124,22 @@ class Sighting(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class AccruedCost:
+    """What the growth cost when it was seen, in 10^-12 of a currency; ``tokens`` of it had a price.
+
+    A running sum, because a price is in force for a time: the same counts a month later would cost
+    something else. What ``tokens`` lacks of the totals is unpriced, for whatever reason.
+    """
+
+    currency: str = ""
+    pico: int = 0
+    tokens: int = 0
+
+
+NO_COST = AccruedCost()
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """The state of one object; see the module.
 
@@ -142,6 +160,7 @@ class Checkpoint:
     closed: Mapping[LegacyKey, PodIdentity] = field(default_factory=_none)
     sources: Mapping[str, Source] = field(default_factory=_none)
     lost_until: int | None = None
+    cost: AccruedCost = NO_COST
     # Volatile.
     forgotten_until: int | None = field(default=None, compare=False)
     spilled: Mapping[str, Tombstone] = field(default_factory=_none, compare=False)

@@ -1,0 +1,1 @@
+"""Price books: the bundled catalogue, and a file or ConfigMap before it, as unit prices."""

@@ -1,0 +1,1 @@
+"""What usage costs: money, unit prices, and the charge of a call or a sum. Pure values."""
