@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import sqlite3
 import sys
-from contextlib import closing
 from pathlib import Path
 
 from agentspec_usage.errors import MissingExtraError, SettingsError
@@ -55,22 +53,17 @@ def _verify(arguments: argparse.Namespace) -> int:
     try:
         from agentspec_usage.store.proof.checkpoints import split_checkpoints
         from agentspec_usage.store.proof.signing import read_public_key, signed_by
-        from agentspec_usage.store.sqlite.opening import open_verified
-        from agentspec_usage.store.sqlite.verifying import verify
+        from agentspec_usage.store.sqlite.verifying import verify_file
     except ModuleNotFoundError as error:
         raise MissingExtraError("verifying", "controlplane") from error
     public_key = None if arguments.public_key is None else read_public_key(arguments.public_key)
     kept = [one for path in arguments.checkpoint for one in split_checkpoints(_text(path))]
-    try:
-        with closing(open_verified(arguments.database)) as connection:
-            found = verify(
-                connection,
-                is_signed=None if public_key is None else lambda one: signed_by(one, public_key),
-                kept=kept,
-                progress=_Shown() if sys.stderr.isatty() else lambda rows: None,
-            )
-    except sqlite3.Error as error:
-        raise SettingsError(f"{arguments.database}: {error}") from error
+    found = verify_file(
+        arguments.database,
+        is_signed=None if public_key is None else lambda one: signed_by(one, public_key),
+        kept=kept,
+        progress=_Shown() if sys.stderr.isatty() else lambda rows: None,
+    )
     print(f"ledger {found.ledger}: {found.rows} rows in {found.batches} batches verified")
     if found.before:
         print(f"{found.before} rows were stored before the journal began: they are not covered")

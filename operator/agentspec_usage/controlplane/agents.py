@@ -9,10 +9,10 @@ from starlette.responses import JSONResponse, Response
 
 from agentspec_usage.controlplane.gate import Gate
 from agentspec_usage.controlplane.naming import find_agent
-from agentspec_usage.controlplane.problems import Refusal
 from agentspec_usage.controlplane.shapes import AgentRow
 from agentspec_usage.metering.snapshot import UsageSnapshot
 from agentspec_usage.runtime.clock import to_rfc3339
+from agentspec_usage.serving.problems import Refusal
 from agentspec_usage.store.ingest import IngestStore
 from agentspec_usage.store.values import AgentSummary, StoredHeartbeat
 from agentspec_usage.wire.heartbeat import grade_of

@@ -18,12 +18,12 @@ from agentspec_usage.controlplane.api_keys import Draw
 from agentspec_usage.controlplane.committing import Commits
 from agentspec_usage.controlplane.gate import Gate
 from agentspec_usage.controlplane.heartbeats import Heartbeats
-from agentspec_usage.controlplane.limits import TokenBuckets
+from agentspec_usage.controlplane.limits import NewInstances, TokenBuckets
 from agentspec_usage.controlplane.metrics import Metrics, WatchedStore
 from agentspec_usage.controlplane.openapi import openapi_document
 from agentspec_usage.controlplane.operations import Answer, Credential, Handler, Operation
 from agentspec_usage.controlplane.pages import Pages
-from agentspec_usage.controlplane.problems import answer_of, problem
+from agentspec_usage.controlplane.problems import answer_of
 from agentspec_usage.controlplane.records import Records
 from agentspec_usage.controlplane.registering import Registering
 from agentspec_usage.controlplane.settings import ControlPlaneSettings
@@ -38,6 +38,7 @@ from agentspec_usage.controlplane.usage import Usage
 from agentspec_usage.controlplane.usage_operations import usage_operations
 from agentspec_usage.errors import AgentspecUsageError
 from agentspec_usage.runtime.clock import Clock
+from agentspec_usage.serving.problems import problem
 from agentspec_usage.store.ingest import IngestStore
 from agentspec_usage.store.queries import UsageQueries
 from agentspec_usage.wire.heartbeat import HeartbeatBody
@@ -77,10 +78,20 @@ def build_app(
     buckets = TokenBuckets(settings.request_rate, settings.request_burst)
     gate = Gate(store, clock, admin_key, buckets, settings.requests_under_way)
     commits = Commits(settings.commit_wait)
+    new_instances = NewInstances(settings.instance_rate, settings.instance_burst)
     operations = build_operations(
         Registering(store, gate, clock, draw, settings),
-        Heartbeats(store, gate, clock, commits, metrics, settings, f"{PREFIX}/usage/records"),
-        Records(store, gate, clock, commits, metrics, settings),
+        Heartbeats(
+            store,
+            gate,
+            clock,
+            commits,
+            metrics,
+            new_instances,
+            settings,
+            f"{PREFIX}/usage/records",
+        ),
+        Records(store, gate, clock, commits, metrics, new_instances, settings),
         Agents(store, gate),
         Usage(store, store, gate),
         Pages(store, metrics),

@@ -17,8 +17,8 @@ from starlette.requests import Request
 
 from agentspec_usage.controlplane.api_keys import key_id_of, matches
 from agentspec_usage.controlplane.limits import TokenBuckets
-from agentspec_usage.controlplane.problems import Refusal, too_many
 from agentspec_usage.runtime.clock import Clock
+from agentspec_usage.serving.problems import Refusal, too_many
 from agentspec_usage.store.ingest import IngestStore
 from agentspec_usage.store.values import Agent
 

@@ -7,14 +7,14 @@ from http import HTTPStatus
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agentspec_usage.controlplane.body import read_body
 from agentspec_usage.controlplane.committing import Commits
 from agentspec_usage.controlplane.gate import Caller, Gate
-from agentspec_usage.controlplane.limits import HeartbeatSlots
+from agentspec_usage.controlplane.limits import HeartbeatSlots, NewInstances
 from agentspec_usage.controlplane.metrics import Metrics
-from agentspec_usage.controlplane.problems import too_many
 from agentspec_usage.controlplane.settings import ControlPlaneSettings
 from agentspec_usage.runtime.clock import Clock
+from agentspec_usage.serving.body import read_body
+from agentspec_usage.serving.problems import too_many
 from agentspec_usage.store.ingest import IngestStore
 from agentspec_usage.store.values import instance_of
 from agentspec_usage.wire.heartbeat import Heartbeat, decode_heartbeat
@@ -36,6 +36,7 @@ class Heartbeats:
         clock: Clock,
         commits: Commits,
         metrics: Metrics,
+        new_instances: NewInstances,
         settings: ControlPlaneSettings,
         records_path: str,
     ) -> None:
@@ -44,6 +45,7 @@ class Heartbeats:
         self._clock = clock
         self._commits = commits
         self._metrics = metrics
+        self._new_instances = new_instances
         self._settings = settings
         self._records_path = records_path
         self._slots = HeartbeatSlots(settings.heartbeat_interval)
@@ -60,12 +62,21 @@ class Heartbeats:
             self._metrics.usage_refused.inc()
             headers[REFUSED_HEADER] = str(heartbeat.usage_error).encode("ascii", "replace").decode()
         instance = instance_of(heartbeat)
+        self._admit(caller.agent.agent_id, heartbeat)
         await self._keep(caller, heartbeat, instance)
         if not instance:
             return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
         durable = await self._store.durable(caller.agent.agent_id, [instance])
         answer = encode_heartbeat_answer(HeartbeatAnswer(durable[instance], self._records_path))
         return Response(answer, headers=headers, media_type="application/json")
+
+    def _admit(self, agent_id: str, heartbeat: Heartbeat) -> None:
+        """Refuse what would make too many instances."""
+        snapshots = heartbeat.usage.snapshots if heartbeat.usage else ()
+        named = [one.instance_id for one in snapshots if one.instance_id is not None]
+        wait = self._new_instances.take(agent_id, named, self._clock.monotonic())
+        if wait:
+            raise too_many("too many instances of this agent are new", wait)
 
     async def _keep(self, caller: Caller, heartbeat: Heartbeat, instance: str) -> None:
         limited = not _is_final(heartbeat)

@@ -11,9 +11,9 @@ from http import HTTPStatus
 
 from starlette.requests import Request
 
-from agentspec_usage.controlplane.problems import Refusal
 from agentspec_usage.controlplane.shapes import AGENT_NAME
 from agentspec_usage.errors import WireError
+from agentspec_usage.serving.problems import Refusal
 from agentspec_usage.store.ingest import IngestStore
 from agentspec_usage.store.values import Agent
 

@@ -11,8 +11,8 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from agentspec_usage import __version__
 from agentspec_usage.controlplane.operations import Answer, Credential, Operation
-from agentspec_usage.controlplane.problems import PROBLEM_TYPE
 from agentspec_usage.controlplane.shapes import Problem
+from agentspec_usage.serving.problems import PROBLEM_TYPE
 
 __all__ = ["openapi_document"]
 

@@ -25,6 +25,7 @@ from agentspec_usage.controlplane.checkpoints import Checkpoints
 from agentspec_usage.controlplane.metrics import Metrics
 from agentspec_usage.controlplane.settings import ControlPlaneSettings
 from agentspec_usage.errors import SettingsError
+from agentspec_usage.pricebook.opening import open_price_book
 from agentspec_usage.runtime.clock import SystemClock
 from agentspec_usage.runtime.ids import draw_128_bits
 from agentspec_usage.store.proof.signing import read_signer
@@ -44,9 +45,10 @@ _LARGEST_HEAD = 16 * 1024
 def run_control_plane(settings: ControlPlaneSettings, admin_key: str) -> int:
     """Serve until SIGTERM or SIGINT. The exit code: 0 for a stop that was asked for."""
     signer = read_signer(Path(settings.signing_key_file)) if settings.signing_key_file else None
+    book = open_price_book(settings.price_book)
     listener = _listen(settings.address, settings.port)
     try:
-        store = SqliteStore(Path(settings.database))
+        store = SqliteStore(Path(settings.database), book=book)
     except BaseException:
         listener.close()
         raise

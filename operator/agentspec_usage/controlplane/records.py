@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from agentspec_usage.controlplane.body import read_body
 from agentspec_usage.controlplane.committing import Commits
 from agentspec_usage.controlplane.gate import Gate
+from agentspec_usage.controlplane.limits import NewInstances
 from agentspec_usage.controlplane.metrics import Metrics
 from agentspec_usage.controlplane.settings import ControlPlaneSettings
 from agentspec_usage.runtime.clock import Clock
+from agentspec_usage.serving.body import read_body
+from agentspec_usage.serving.problems import too_many
 from agentspec_usage.store.ingest import IngestStore
 from agentspec_usage.store.values import Agent, Applied, DigestedFrame
 from agentspec_usage.wire.records import decode_records
@@ -34,6 +37,7 @@ class Records:
         clock: Clock,
         commits: Commits,
         metrics: Metrics,
+        new_instances: NewInstances,
         settings: ControlPlaneSettings,
     ) -> None:
         self._store = store
@@ -41,6 +45,7 @@ class Records:
         self._clock = clock
         self._commits = commits
         self._metrics = metrics
+        self._new_instances = new_instances
         self._settings = settings
 
     async def take(self, request: Request) -> Response:
@@ -53,6 +58,7 @@ class Records:
             # A full body takes a good part of a tenth of a second: the others need not wait for it.
             frames = await asyncio.to_thread(_decode, body)
             agent_id = caller.agent.agent_id
+            self._admit(agent_id, frames)
             applied = await self._commits.wait(
                 self._store.apply_frames(agent_id, frames, self._clock.now(), len(body))
             )
@@ -62,6 +68,13 @@ class Records:
             return _answer(HTTPStatus.ACCEPTED, RecordsAnswer(durable))
         self._tell(caller.agent, applied)
         return _answer(HTTPStatus.OK, RecordsAnswer(applied.answers.durable, applied.answers.gaps))
+
+    def _admit(self, agent_id: str, frames: Sequence[DigestedFrame]) -> None:
+        """Refuse what would make too many instances. Only a first frame makes one."""
+        first = [one.frame.instance_id for one in frames if one.frame.since == 0]
+        wait = self._new_instances.take(agent_id, first, self._clock.monotonic())
+        if wait:
+            raise too_many("too many instances of this agent are new", wait)
 
     def _tell(self, agent: Agent, applied: Applied) -> None:
         self._metrics.items.inc(applied.items)

@@ -10,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from agentspec_usage.controlplane.api_keys import Draw, new_agent_id, new_key
-from agentspec_usage.controlplane.body import read_body
 from agentspec_usage.controlplane.gate import Gate
 from agentspec_usage.controlplane.naming import find_agent
 from agentspec_usage.controlplane.settings import ControlPlaneSettings
 from agentspec_usage.controlplane.shapes import REMOTE_NAMESPACE, RegisterAnswer, RegisterBody
 from agentspec_usage.errors import WireError
 from agentspec_usage.runtime.clock import Clock, to_rfc3339
+from agentspec_usage.serving.body import read_body
 from agentspec_usage.store.ingest import IngestStore
 from agentspec_usage.store.values import Registration
 from agentspec_usage.wire import strict_json

@@ -31,6 +31,10 @@ class ControlPlaneSettings(ProgramSettings):
     admin_key_file: str = Field(
         "", description="file with the admin key; without a key no agent can be registered"
     )
+    price_book: str = Field(
+        "",
+        description="file with prices (YAML or JSON) that come before the bundled catalogue's",
+    )
     signing_key_file: str = Field(
         "",
         description="file with the Ed25519 key (PEM) that signs the journal of what is stored",
@@ -53,6 +57,15 @@ class ControlPlaneSettings(ProgramSettings):
     )
     request_burst: int = Field(
         200, ge=1, le=100_000, description="requests of one key that may come at once"
+    )
+    instance_rate: float = Field(
+        1.0,
+        gt=0,
+        le=10_000,
+        description="instances (process lives) of one agent that may be new each second, over time",
+    )
+    instance_burst: int = Field(
+        10_000, ge=64, le=1_000_000, description="instances of one agent that may be new at once"
     )
     requests_under_way: int = Field(
         256, ge=1, le=65_536, description="requests with a body under way at once, in all"

@@ -1,8 +1,8 @@
 """``/usage``: what was used, by whom and when.
 
 An administrator may ask about everything; an agent's key opens that agent's own usage and nothing
-else, whatever the parameters say. Costs are null and calls count as unpriced while the store holds
-no charges.
+else, whatever the parameters say. A cost is null where nothing of it has a price; calls without one
+are counted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from agentspec_usage.controlplane.gate import Gate
-from agentspec_usage.controlplane.problems import Refusal
 from agentspec_usage.controlplane.usage_parameters import (
     CallsParameters,
     DaysParameters,
@@ -37,6 +36,7 @@ from agentspec_usage.controlplane.usage_shapes import (
 from agentspec_usage.errors import WireError
 from agentspec_usage.metering.periods import Span
 from agentspec_usage.runtime.clock import to_rfc3339
+from agentspec_usage.serving.problems import Refusal
 from agentspec_usage.store.ingest import IngestStore
 from agentspec_usage.store.queries import (
     AgentName,
@@ -112,8 +112,11 @@ class Usage:
                 promptTokens=each.sum.counts.input,
                 completionTokens=each.sum.counts.output,
                 requestCount=each.sum.counts.calls,
-                totalCost=None,
-                unpricedCount=each.sum.counts.calls,
+                totalCost=_amount(each.sum),
+                currency=_currency(each.sum),
+                costs=_costs(each.sum),
+                unpricedCount=each.sum.unpriced,
+                estimatedCount=each.sum.estimated,
             )
             for each in days
         ]
@@ -190,8 +193,11 @@ def _totals_answer(sums: UsageSums) -> TotalsAnswer:
         promptTokens=counts.input,
         completionTokens=counts.output,
         requestCount=counts.calls,
-        totalCost=None,
-        unpricedCount=counts.calls,
+        totalCost=_amount(sums.total),
+        currency=_currency(sums.total),
+        costs=_costs(sums.total),
+        unpricedCount=sums.total.unpriced,
+        estimatedCount=sums.total.estimated,
         byModel=_rows(sums.by_model),
         byAgent=_rows(sums.by_agent),
     )
@@ -205,10 +211,24 @@ def _rows(sums: Mapping[str, UsageSum] | Mapping[AgentName, UsageSum]) -> dict[s
             prompt_tokens=found.counts.input,
             completion_tokens=found.counts.output,
             request_count=found.counts.calls,
-            total_cost=None,
+            total_cost=_amount(found),
+            currency=_currency(found),
         )
         for name, found in ordered
     }
+
+
+def _amount(found: UsageSum) -> str | None:
+    """The cost, where it is of one currency."""
+    return str(found.costs[0]) if len(found.costs) == 1 else None
+
+
+def _currency(found: UsageSum) -> str | None:
+    return found.costs[0].currency if len(found.costs) == 1 else None
+
+
+def _costs(found: UsageSum) -> dict[str, str]:
+    return {money.currency: str(money) for money in found.costs}
 
 
 def _event(call: StoredCall) -> HistoryEvent:
@@ -240,7 +260,8 @@ def _event(call: StoredCall) -> HistoryEvent:
         completionTokens=counts.output,
         totalTokens=counts.total,
         latencyMs=call.duration_ms,
-        estimatedCost=None,
+        estimatedCost=None if call.cost is None else str(call.cost),
+        currency=None if call.cost is None else call.cost.currency,
         metadata={name: value for name, value in metadata.items() if value != ""},
     )
 

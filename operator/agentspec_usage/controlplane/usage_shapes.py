@@ -1,6 +1,7 @@
 """What the usage queries answer, field by field as AgentSpec's and its relatives' clients read it.
 
-Money is a decimal string or null, never a float; null is unpriced, never free. ``org_id`` is the
+Money is a decimal string or null, never a float; null is unpriced, never free. Its currency stands
+beside it; where there are several, they stand in ``costs`` and are never added. ``org_id`` is the
 namespace, ``threadId`` the session, ``agentId`` is ``namespace/name``. The keys within ``byModel``
 and ``byAgent`` are in snake case, as they were published.
 """
@@ -32,6 +33,7 @@ class SumRow(BaseModel):
     completion_tokens: int
     request_count: int
     total_cost: str | None
+    currency: str | None
 
 
 class TotalsAnswer(Shape):
@@ -42,7 +44,10 @@ class TotalsAnswer(Shape):
     completion_tokens: int
     request_count: int
     total_cost: str | None
+    currency: str | None
+    costs: dict[str, str]
     unpriced_count: int
+    estimated_count: int
     by_model: dict[str, SumRow]
     by_agent: dict[str, SumRow]
 
@@ -64,7 +69,10 @@ class DayRow(Shape):
     completion_tokens: int
     request_count: int
     total_cost: str | None
+    currency: str | None
+    costs: dict[str, str]
     unpriced_count: int
+    estimated_count: int
 
 
 class DaysAnswer(Shape):
@@ -88,6 +96,7 @@ class HistoryEvent(Shape):
     total_tokens: int
     latency_ms: int | None
     estimated_cost: str | None
+    currency: str | None
     metadata: dict[str, str | int]
 
 

@@ -31,6 +31,8 @@ class UnpricedReason(StrEnum):
     """What the calls used is not known."""
     NO_RATE = "NoRate"
     """The model has prices, but for nothing of what was used."""
+    IMPLAUSIBLE = "Implausible"
+    """The counts are such that nobody could have been charged for them."""
 
 
 @dataclass(frozen=True, slots=True)

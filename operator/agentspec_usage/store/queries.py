@@ -13,6 +13,7 @@ from typing import Protocol
 
 from agentspec_usage.metering.counts import ZERO, TokenCounts
 from agentspec_usage.metering.periods import LocalDay, Span
+from agentspec_usage.pricing.money import Money, by_currency
 
 __all__ = [
     "AgentName",
@@ -55,9 +56,26 @@ class UsageSum:
 
     counts: TokenCounts = ZERO
     items: int = 0
+    costs: tuple[Money, ...] = ()
+    """One amount for each currency."""
+    priced: int = 0
+    """Calls whose price is whole."""
+    estimated: int = 0
+    """Calls whose price is an estimate."""
+
+    @property
+    def unpriced(self) -> int:
+        """Calls without a price, or with a part that has none."""
+        return max(self.counts.calls - self.priced, 0)  # calls stop at the largest count
 
     def __add__(self, other: UsageSum) -> UsageSum:
-        return UsageSum(self.counts + other.counts, self.items + other.items)
+        return UsageSum(
+            self.counts + other.counts,
+            self.items + other.items,
+            by_currency((*self.costs, *other.costs)),
+            self.priced + other.priced,
+            self.estimated + other.estimated,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +124,8 @@ class StoredCall:
     duration_ms: int | None
     call_id: str
     response_id: str
+    cost: Money | None
+    """None where there is no price."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,29 +3,14 @@ known as a sum, and flagged."""
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from agentspec_usage.metering.counts import ZERO
+from tests.integration.controlplane.backups import back_up, restore
 from tests.integration.controlplane.database import stored_of
 from tests.integration.controlplane.processes import ControlPlane
 from tests.integration.controlplane.senders import Sender, flush, sending
 from tests.integration.controlplane.waiting import until
-
-
-def _back_up(database: Path, to: Path) -> None:
-    with (
-        closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as source,
-        closing(sqlite3.connect(to)) as target,
-    ):
-        source.backup(target)
-
-
-def _restore(backup: Path, database: Path) -> None:
-    for suffix in ("-wal", "-shm"):
-        database.with_name(database.name + suffix).unlink(missing_ok=True)
-    database.write_bytes(backup.read_bytes())
 
 
 def test_totals_equal_the_senders_own_after_a_backup_was_restored_under_them(
@@ -35,7 +20,7 @@ def test_totals_equal_the_senders_own_after_a_backup_was_restored_under_them(
     senders = [Sender(plane.url, plane.register(f"agent-{n}"), 20 + n) for n in range(3)]
     with sending(senders):
         until(lambda: all(sender.outbox.durable > 100 for sender in senders), "some are durable")
-        _back_up(plane.database, backup)
+        back_up(plane.database, backup)
         durable = [sender.outbox.durable for sender in senders]
         until(
             lambda: all(
@@ -45,7 +30,7 @@ def test_totals_equal_the_senders_own_after_a_backup_was_restored_under_them(
             "more became durable after the backup",
         )
         plane.kill()
-        _restore(backup, plane.database)
+        restore(backup, plane.database)
         plane.start()
         until(lambda: all(sender.outbox.rolled_back for sender in senders), "they noticed")
     flush(senders)
@@ -65,11 +50,11 @@ def test_an_idle_sender_learns_it_from_its_heartbeat(plane: ControlPlane, tmp_pa
     sender = Sender(plane.url, plane.register("agent"), 30)
     sender.call(40)
     until(sender.step, "all is durable")
-    _back_up(plane.database, backup)
+    back_up(plane.database, backup)
     sender.call(60)
     until(sender.step, "all is durable")
     assert plane.terminate() == 0
-    _restore(backup, plane.database)
+    restore(backup, plane.database)
     plane.start()
     assert sender.heartbeat() == 40
     flush([sender])

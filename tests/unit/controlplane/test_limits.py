@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentspec_usage.controlplane.limits import HeartbeatSlots, TokenBuckets
+from agentspec_usage.controlplane.limits import HeartbeatSlots, NewInstances, TokenBuckets
 
 
 def test_a_burst_is_allowed_and_then_the_rate() -> None:
@@ -26,6 +26,37 @@ def test_buckets_of_keys_without_end_do_not_grow() -> None:
     for number in range(100):
         assert buckets.take(f"key {number}", 0.0) == 0
     assert len(buckets) == 10
+
+
+def test_several_are_taken_together_or_not_at_all() -> None:
+    buckets = TokenBuckets(rate=2, burst=3)
+    assert buckets.take("key", 0.0, 2) == 0
+    assert buckets.take("key", 0.0, 2) == 0.5
+    assert buckets.take("key", 0.0) == 0
+
+
+def test_an_instance_is_new_once_and_each_agent_has_its_own() -> None:
+    new = NewInstances(rate=0.5, burst=2)
+    assert new.take("agent", ["a", "b"], 0.0) == 0
+    assert new.take("agent", ["a", "b", "a"], 0.0) == 0
+    assert new.take("agent", ["a", "c"], 0.0) == 2.0
+    assert new.take("other", ["a", "c"], 0.0) == 0
+    assert new.take("agent", [], 0.0) == 0
+    assert new.take("agent", ["c"], 2.0) == 0
+
+
+def test_instances_without_end_do_not_grow_what_is_remembered() -> None:
+    new = NewInstances(rate=1, burst=1000, max_heard=10)
+    for number in range(100):
+        assert new.take("agent", [str(number)], 0.0) == 0
+    assert len(new) == 10
+
+
+def test_an_instance_that_is_heard_of_again_is_remembered_longest() -> None:
+    new = NewInstances(rate=1e-9, burst=3, max_heard=2)
+    for instance in ("a", "b", "a", "c", "a"):
+        assert new.take("agent", [instance], 0.0) == 0
+    assert new.take("agent", ["b"], 0.0) > 0
 
 
 def test_of_two_heartbeats_of_an_instance_the_second_waits() -> None:

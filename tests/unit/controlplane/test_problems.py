@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from agentspec_usage.controlplane.problems import Refusal, answer_of, too_many
+from agentspec_usage.controlplane.problems import answer_of
 from agentspec_usage.errors import AgentspecUsageError, WireError
+from agentspec_usage.serving.problems import Refusal, too_many
 from agentspec_usage.store.errors import StoreBusyError, StoreError, StoreUnavailableError
 from tests.unit.controlplane.planes import Plane
 

@@ -62,6 +62,7 @@ def part(calls: int) -> dict[str, Any]:
         "completion_tokens": 10 * calls,
         "request_count": calls,
         "total_cost": None,
+        "currency": None,
     }
 
 
@@ -79,7 +80,10 @@ async def test_billing_is_divided_by_model_and_by_agent_and_says_what_has_no_pri
         "completionTokens": 30,
         "requestCount": 3,
         "totalCost": None,
+        "currency": None,
+        "costs": {},
         "unpricedCount": 3,
+        "estimatedCount": 0,
         "byModel": {"gpt": part(2), "org/opus": part(1)},
         "byAgent": {"red/web": part(2), "blue/web": part(1)},
     }
@@ -105,6 +109,7 @@ async def test_history_is_newest_first_with_every_field(plane: Plane) -> None:
         "totalTokens": 110,
         "latencyMs": 250,
         "estimatedCost": None,
+        "currency": None,
         "metadata": {
             "operation": "chat",
             "status": "ok",

@@ -20,6 +20,7 @@ from agentspec_usage.metering.outbox import Outbox
 from agentspec_usage.metering.snapshot import Observer
 from agentspec_usage.store.proof.rows import RowEncoder
 from agentspec_usage.store.sqlite.agents import register_agent
+from agentspec_usage.store.sqlite.charges import NO_PRICES, Charges
 from agentspec_usage.store.sqlite.frames import apply_frames
 from agentspec_usage.store.sqlite.instances import durable_seqs
 from agentspec_usage.store.sqlite.items import SeriesNumbers
@@ -48,6 +49,7 @@ class Delivery:
         self._backup = backup
         self._series = SeriesNumbers()
         self._encoder = RowEncoder()
+        self._charges = Charges(NO_PRICES)
         self._sent: list[SealedFrame] = []
         limits = BufferLimits(records=6, aggregates=4, frame_items=4)
         self.outbox = Outbox(INSTANCE, Observer.SDK, encode_frame, limits)
@@ -93,6 +95,7 @@ class Delivery:
             self._database,
             self._series,
             self._encoder,
+            self._charges,
             AGENT,
             [DigestedFrame(frame, frame_digest(frame))],
             NOW,

@@ -414,3 +414,50 @@ def _flipped(value: object, bit: int, column: str) -> object:
             if column in ("salt", "details", "leaf"):
                 return b"x"
             return 1 if column.endswith(("_ms", "_at")) else "x"
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        pytest.param("DELETE FROM ledger", "ledger: it is missing", id="no ledger"),
+        pytest.param(
+            "UPDATE series SET model = CAST(x'ff' AS TEXT) WHERE series = 1",
+            "batch 1: it has a text that is no UTF-8",
+            id="a text of other bytes",
+        ),
+        pytest.param(
+            "DROP INDEX items_by_time",
+            "index items_by_time: it is not as this program made it",
+            id="no index",
+        ),
+        pytest.param(
+            "CREATE TRIGGER items AFTER INSERT ON items BEGIN DELETE FROM bucket_sums; END",
+            "trigger items: it is not as this program made it",
+            id="a trigger",
+        ),
+        pytest.param(
+            "ALTER TABLE batches ADD COLUMN more INTEGER",
+            "table batches: it is not as this program made it",
+            id="another table",
+        ),
+    ],
+)
+def test_a_database_of_another_make_is_named(
+    ledger: tuple[Path, SignedCheckpoint], statement: str, expected: str
+) -> None:
+    with copied(ledger) as path:
+        change(path, statement)
+        assert found(path) == expected
+
+
+def test_an_index_that_hides_a_row_is_found(ledger: tuple[Path, SignedCheckpoint]) -> None:
+    with copied(ledger) as path:
+        change(
+            path,
+            "CREATE INDEX forged ON items (at) WHERE item <> 5",
+            "PRAGMA writable_schema = ON",
+            "UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema "
+            "WHERE name = 'forged') WHERE name = 'items_by_time'",
+            "DELETE FROM sqlite_schema WHERE name = 'forged'",
+        )
+        assert found(path) == "items: row 5 missing from index items_by_time"

@@ -27,11 +27,17 @@ from agentspec_usage.errors import UsageError
 from agentspec_usage.runtime.clock import from_rfc3339, to_rfc3339
 from agentspec_usage.store.proof.chain import Head
 
-__all__ = ["Checkpoint", "SignedCheckpoint", "parse_checkpoint", "split_checkpoints"]
+__all__ = [
+    "TITLE",
+    "Checkpoint",
+    "SignedCheckpoint",
+    "parse_checkpoint",
+    "split_checkpoints",
+]
 
-_TITLE = "agentspec-usage checkpoint v1"
+TITLE = "agentspec-usage checkpoint v1"
 _FORM = re.compile(
-    rf"{_TITLE}\nledger (?P<ledger>[0-9a-f]{{32}})\nbatch (?P<batch>\d{{1,16}})\n"
+    rf"{TITLE}\nledger (?P<ledger>[0-9a-f]{{32}})\nbatch (?P<batch>\d{{1,16}})\n"
     r"row (?P<row>\d{1,16})\nhead (?P<head>[0-9a-f]{64})\nat (?P<at>\S{20,30})\n"
     r"key (?P<key>[0-9a-f]{16})\nsignature (?P<signature>[A-Za-z0-9+/=]{88})\n?"
 )
@@ -50,7 +56,7 @@ class Checkpoint:
     def text(self) -> str:
         """What is signed."""
         return (
-            f"{_TITLE}\nledger {self.ledger}\nbatch {self.head.batch}\nrow {self.head.last}\n"
+            f"{TITLE}\nledger {self.ledger}\nbatch {self.head.batch}\nrow {self.head.last}\n"
             f"head {self.head.hash.hex()}\nat {to_rfc3339(self.at)}\nkey {self.key_id}\n"
         )
 
@@ -71,7 +77,7 @@ def parse_checkpoint(text: str) -> SignedCheckpoint:
     """The checkpoint that ``text`` is. Raises ``UsageError`` for anything else."""
     found = _FORM.fullmatch(text.strip() + "\n")
     if found is None:
-        raise UsageError(f"expected a checkpoint, whose first line is {_TITLE!r}")
+        raise UsageError(f"expected a checkpoint, whose first line is {TITLE!r}")
     try:
         at = from_rfc3339(found["at"])
         signature = base64.b64decode(found["signature"], validate=True)
@@ -84,7 +90,7 @@ def parse_checkpoint(text: str) -> SignedCheckpoint:
 
 def split_checkpoints(text: str) -> list[SignedCheckpoint]:
     """The checkpoints of a file that holds one after the other. Raises ``UsageError``."""
-    parts = text.split(f"{_TITLE}\n")
+    parts = text.split(f"{TITLE}\n")
     if parts[0].strip() or len(parts) == 1:
-        raise UsageError(f"expected checkpoints, whose first line is {_TITLE!r}")
-    return [parse_checkpoint(f"{_TITLE}\n{part}") for part in parts[1:]]
+        raise UsageError(f"expected checkpoints, whose first line is {TITLE!r}")
+    return [parse_checkpoint(f"{TITLE}\n{part}") for part in parts[1:]]

@@ -71,7 +71,7 @@ class RowEncoder:
         )
         self._template = "{" + ",".join(members) + "}"
         self._order = tuple(order)
-        self._texts: dict[Value, str] = {}
+        self._texts: dict[Value, str] = {None: _encode(None)}
         self._strings = [
             place for place, column in enumerate(ROW_COLUMNS) if column not in _NUMBERS
         ]
@@ -90,7 +90,7 @@ class RowEncoder:
         text = _encode(value)
         if isinstance(value, str):
             if len(self._texts) >= _MAX_TEXTS:
-                self._texts.clear()
+                self._texts = {None: _encode(None)}
             self._texts[value] = text
         return text
 

@@ -13,6 +13,7 @@ from agentspec_usage.metering.frame import Frame
 from agentspec_usage.metering.receiving import Answers, Apply, Gap, accept
 from agentspec_usage.store.proof.rows import RowEncoder
 from agentspec_usage.store.sqlite.agents import agent_row
+from agentspec_usage.store.sqlite.charges import Charges
 from agentspec_usage.store.sqlite.instances import (
     conflicted,
     instance_row,
@@ -30,6 +31,7 @@ def apply_frames(
     connection: sqlite3.Connection,
     series: SeriesNumbers,
     encoder: RowEncoder,
+    charges: Charges,
     agent_id: str,
     frames: Sequence[DigestedFrame],
     now: int,
@@ -37,7 +39,7 @@ def apply_frames(
     """Apply ``frames`` as the agent's, inside the transaction that is open."""
     of_agent = agent_row(connection, agent_id)
     agent = of_agent.number
-    new = NewItems(connection, series, encoder, of_agent, now)
+    new = NewItems(connection, series, encoder, charges, of_agent, now)
     answers = Answers()
     items = 0
     conflicts: list[str] = []

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from agentspec_usage.metering.counts import COMPONENTS, TokenCounts
 from agentspec_usage.metering.frame import BUCKET_MS, bucket_of
 from agentspec_usage.metering.periods import Span, pieces_of
+from agentspec_usage.pricing.money import Money
 from agentspec_usage.store.queries import AgentName, Position, StoredCall, StoredCalls, UsageFilter
+from agentspec_usage.store.sqlite.charges import money_of
 from agentspec_usage.store.sqlite.rollups import BUCKETS
 from agentspec_usage.store.sqlite.sums import condition_of
 
@@ -58,24 +61,22 @@ def calls(
     offset: int,
     after: Position | None,
 ) -> StoredCalls:
-    """The page, and the number of items on all pages."""
-    connection.execute("BEGIN")  # the total and the page are of one moment
-    try:
-        counted = list(_counted(connection, asked))
-        page: list[StoredCall] = []
-        for span, items in counted:
-            if after is not None and span.start > after.at:
-                continue
-            if after is None and offset >= items:
-                offset -= items
-                continue
-            page += _page(connection, asked, span, limit - len(page), offset, after)
-            offset = 0
-            if len(page) == limit:
-                break
-        return StoredCalls(page, sum(items for _, items in counted))
-    finally:
-        connection.execute("COMMIT")
+    """The page, and the number of items on all pages; in a transaction they are of one moment."""
+    counted = list(_counted(connection, asked))
+    page: list[StoredCall] = []
+    for span, items in counted:
+        if after is not None and span.start > after.at:
+            continue
+        if after is None and offset >= items:
+            offset -= items
+            continue
+        page += _page(connection, asked, span, limit - len(page), offset, after)
+        offset = 0
+        if len(page) == limit:
+            break
+    costs = _costs(connection, [call.position.item for call in page])
+    priced = [replace(call, cost=costs.get(call.position.item)) for call in page]
+    return StoredCalls(priced, sum(items for _, items in counted))
 
 
 def _counted(connection: sqlite3.Connection, asked: UsageFilter) -> Iterator[tuple[Span, int]]:
@@ -123,6 +124,18 @@ def _page(
     return [_call(row) for row in rows]
 
 
+def _costs(connection: sqlite3.Connection, items: Sequence[int]) -> dict[int, Money]:
+    """What each of ``items`` costs by now: its charges less what was reversed."""
+    marks = ", ".join("?" * len(items))
+    rows = connection.execute(
+        "SELECT item, currency, sum(milli), sum(pico) FROM charges "
+        f"WHERE item IN ({marks}) GROUP BY item, currency ORDER BY max(number)",
+        items,
+    )
+    # The newest currency wins: what was charged in another one before was reversed.
+    return {item: money_of(milli, pico, currency) for item, currency, milli, pico in rows}
+
+
 def _of_items(asked: UsageFilter) -> tuple[str, list[object]]:
     condition, values = condition_of(asked)
     if asked.user:
@@ -151,4 +164,5 @@ def _call(row: Sequence[Any]) -> StoredCall:
         duration_ms=duration,
         call_id=call or "",
         response_id=response or "",
+        cost=None,
     )

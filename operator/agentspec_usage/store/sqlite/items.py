@@ -30,6 +30,7 @@ from agentspec_usage.store.proof.rows import (
     leaf_hash,
 )
 from agentspec_usage.store.sqlite.agents import AgentRow
+from agentspec_usage.store.sqlite.charges import Charges, ToPrice
 from agentspec_usage.store.sqlite.instances import InstanceRow
 from agentspec_usage.store.sqlite.journal import link_batch
 from agentspec_usage.store.sqlite.rollups import Stored, add_to_rollups
@@ -118,12 +119,14 @@ class NewItems:
         connection: sqlite3.Connection,
         series: SeriesNumbers,
         encoder: RowEncoder,
+        charges: Charges,
         agent: AgentRow,
         now: int,
     ) -> None:
         self._connection = connection
         self._series = series
         self._encoder = encoder
+        self._charges = charges
         self._agent = agent
         self._now = now
         self._first = int(connection.execute(_NEXT_ITEM).fetchone()[0])
@@ -131,26 +134,29 @@ class NewItems:
         self._details: list[tuple[object, ...]] = []
         self._leaves: list[bytes] = []
         self._stored: list[Stored] = []
+        self._to_price: list[ToPrice] = []
 
     def add(self, instance: InstanceRow, frame: Frame) -> None:
         """The frame's items, as the instance's."""
         for item in frame.items:
             details = tuple(_detail(item)) if isinstance(item, UsageRecord) else ()
-            self._add(instance, item.key, _facts(item, self._now), item.counts, details)
+            facts = _facts(item, self._now)
+            self._add(instance, item.key, facts, item.counts, item.requests, details)
 
     def add_lost(self, instance: InstanceRow, frame: Frame, missing: TokenCounts) -> None:
         """What is known of calls that were acknowledged once and are here no more."""
         times = (self._now, None, self._now)
         facts = _Facts("lost", frame.since + 1, frame.last, *times, str(CallStatus.OK), 0, None)
-        self._add(instance, LOST, facts, missing, ())
+        self._add(instance, LOST, facts, missing, {}, ())
 
     def write(self) -> None:
-        """Write them, their sums, and the batch of the journal that they are."""
+        """Write them, their sums, their charges, and the batch of the journal that they are."""
         if not self._rows:
             return
         self._connection.executemany(_INSERT_ITEM, self._rows)
         self._connection.executemany(_INSERT_DETAIL, self._details)
         add_to_rollups(self._connection, self._agent.number, self._stored)
+        self._charges.charge(self._connection, self._agent.number, self._to_price, self._now)
         link_batch(self._connection, self._first, self._leaves, self._now)
 
     def _add(
@@ -159,6 +165,7 @@ class NewItems:
         key: SeriesKey,
         facts: _Facts,
         counts: TokenCounts,
+        requests: Mapping[str, int],
         details: tuple[Value, ...],
     ) -> None:
         number = self._first + len(self._rows)
@@ -189,6 +196,7 @@ class NewItems:
         )
         self._leaves.append(leaf)
         self._stored.append((facts.at, series, counts))
+        self._to_price.append(ToPrice(number, facts.at, series, key, counts, requests))
 
 
 def _facts(item: Item, now: int) -> _Facts:

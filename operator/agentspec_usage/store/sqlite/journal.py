@@ -11,10 +11,17 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from agentspec_usage.store.proof.chain import Batch, Head, genesis
-from agentspec_usage.store.proof.checkpoints import SignedCheckpoint
+from agentspec_usage.store.proof.checkpoints import Checkpoint, SignedCheckpoint
 from agentspec_usage.store.proof.tree import root_of
 
-__all__ = ["Signer", "head_of", "ledger_of", "link_batch", "sign_head"]
+__all__ = [
+    "Signer",
+    "head_of",
+    "ledger_of",
+    "link_batch",
+    "newest_checkpoint",
+    "sign_head",
+]
 
 _NEWEST = "SELECT batch, hash, last_item FROM batches ORDER BY batch DESC LIMIT 1"
 
@@ -63,3 +70,16 @@ def sign_head(connection: sqlite3.Connection, signer: Signer, now: int) -> Signe
         (head.batch, signed.checkpoint.at, signed.checkpoint.key_id, signed.signature),
     )
     return signed
+
+
+def newest_checkpoint(connection: sqlite3.Connection) -> SignedCheckpoint | None:
+    """The newest head that was signed."""
+    row = connection.execute(
+        "SELECT batch, hash, last_item, checkpoints.at, key_id, signature "
+        "FROM checkpoints JOIN batches USING (batch) ORDER BY batch DESC LIMIT 1"
+    ).fetchone()
+    if row is None:
+        return None
+    batch, hashed, last, at, key_id, signature = row
+    ledger, _ = ledger_of(connection)
+    return SignedCheckpoint(Checkpoint(ledger, Head(batch, hashed, last), at, key_id), signature)

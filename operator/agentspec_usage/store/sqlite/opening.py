@@ -18,7 +18,14 @@ from urllib.parse import quote
 from agentspec_usage.store.errors import StoreUnusableError
 from agentspec_usage.store.sqlite.schema import APPLICATION_ID, MIGRATIONS, VERSION
 
-__all__ = ["migrate", "open_reader", "open_verified", "open_writer", "prepare"]
+__all__ = [
+    "migrate",
+    "open_reader",
+    "open_verified",
+    "open_writer",
+    "prepare",
+    "schema_difference",
+]
 
 BUSY_SECONDS = 5.0
 """How long a transaction waits for a lock that another program (a backup, an administrator's
@@ -84,6 +91,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA trusted_schema = OFF")
+        # A savepoint that outgrows its cache would need a temporary directory that can be written.
+        connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_WAL}")
     except BaseException:
         connection.close()
@@ -126,6 +135,27 @@ def open_verified(path: Path) -> sqlite3.Connection:
             "start the control plane of this version on it (or on a copy) once"
         )
     return connection
+
+
+def schema_difference(connection: sqlite3.Connection) -> str:
+    """What in the database was not made by this program: a trigger or a view, or a table or an
+    index that is another one or is gone; "" when there is nothing. Indexes may be added."""
+    blank = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        migrate(blank)
+        expected = _schema(blank)
+    finally:
+        blank.close()
+    found = _schema(connection)
+    for (kind, name), sql in found.items():
+        if kind in ("trigger", "view") or expected.get((kind, name), sql) != sql:
+            return f"{kind} {name}"
+    return next((f"{kind} {name}" for kind, name in expected if (kind, name) not in found), "")
+
+
+def _schema(connection: sqlite3.Connection) -> dict[tuple[str, str], str | None]:
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name")
+    return {(kind, name): sql for kind, name, sql in rows}
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

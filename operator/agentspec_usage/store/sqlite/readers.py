@@ -32,13 +32,22 @@ class Readers:
         self._pool = ThreadPoolExecutor(_THREADS, "store-reader", self._open)
 
     def submit(self, read: Callable[[sqlite3.Connection], Result]) -> Future[Result]:
-        """The result of ``read``, which sees everything that is committed by now."""
-        return self._pool.submit(lambda: read(self._local.connection))
+        """The result of ``read``, which sees everything that is committed by now, and all of it at
+        one moment, however many statements it is made of."""
+        return self._pool.submit(self._run, read)
 
     def stop(self) -> None:
         self._pool.shutdown()
         for connection in self._connections:
             connection.close()
+
+    def _run(self, read: Callable[[sqlite3.Connection], Result]) -> Result:
+        connection = self._local.connection
+        connection.execute("BEGIN")
+        try:
+            return read(connection)
+        finally:
+            connection.execute("COMMIT")
 
     def _open(self) -> None:
         self._local.connection = open_reader(self._path)

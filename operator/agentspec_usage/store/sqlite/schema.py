@@ -13,6 +13,9 @@ No index is on the items' seqs: an instance's watermark alone keeps a call from 
 The one on their times grows at its end, as the table does. Sums by 15 minutes and by day are kept
 beside (``bucket_sums``, ``day_sums``), so that a month is not added up from its calls.
 
+What items cost is in ``charges``, by which prices in ``catalogues``, and what has no price in
+``unpriced``; ``bucket_costs`` and ``day_costs`` are its sums.
+
 What proves that items were not changed since is in ``batches`` (the chain), ``checkpoints`` (its
 signed heads), and in each item's ``leaf``, which says which row it is that was changed.
 """
@@ -211,7 +214,53 @@ CREATE TABLE checkpoints (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_AGENTS, _FRAMES, _SUMS, _JOURNAL)
+
+def _costs(table: str) -> str:
+    return f"""
+CREATE TABLE {table} (
+    start INTEGER NOT NULL,
+    agent INTEGER NOT NULL REFERENCES agents,
+    series INTEGER NOT NULL REFERENCES series,
+    currency TEXT NOT NULL,
+    milli INTEGER NOT NULL,
+    pico INTEGER NOT NULL,
+    priced INTEGER NOT NULL,
+    estimated INTEGER NOT NULL,
+    PRIMARY KEY (start, agent, series, currency)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+_CHARGES = f"""
+CREATE TABLE catalogues (
+    catalogue INTEGER PRIMARY KEY,
+    version TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE charges (
+    item INTEGER NOT NULL REFERENCES items,
+    number INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('charge', 'reversal')),
+    catalogue INTEGER NOT NULL REFERENCES catalogues,
+    currency TEXT NOT NULL,
+    milli INTEGER NOT NULL,
+    pico INTEGER NOT NULL,
+    estimated INTEGER NOT NULL CHECK (estimated IN (0, 1)),
+    partly INTEGER NOT NULL CHECK (partly IN (0, 1)),
+    at INTEGER NOT NULL,
+    PRIMARY KEY (item, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE unpriced (
+    item INTEGER PRIMARY KEY REFERENCES items,
+    catalogue INTEGER NOT NULL REFERENCES catalogues,
+    reason TEXT NOT NULL
+) STRICT;
+{_costs("bucket_costs")}
+{_costs("day_costs")}
+"""
+
+MIGRATIONS: tuple[str, ...] = (_AGENTS, _FRAMES, _SUMS, _JOURNAL, _CHARGES)
 """Step n leads from version n to n + 1."""
 
 VERSION = len(MIGRATIONS)

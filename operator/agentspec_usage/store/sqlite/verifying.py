@@ -15,11 +15,13 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from agentspec_usage.metering.counts import COMPONENTS, MAX_COUNT
+from agentspec_usage.metering.counts import COMPONENTS
 from agentspec_usage.metering.frame import BUCKET_MS
 from agentspec_usage.metering.periods import DAY_MS
+from agentspec_usage.store.errors import StoreUnusableError
 from agentspec_usage.store.proof.chain import Batch, Head, follows
 from agentspec_usage.store.proof.checkpoints import Checkpoint, SignedCheckpoint
 from agentspec_usage.store.proof.rows import (
@@ -30,10 +32,17 @@ from agentspec_usage.store.proof.rows import (
     leaf_hash,
 )
 from agentspec_usage.store.proof.tree import root_of
+from agentspec_usage.store.sqlite.charges import (
+    BUCKET_COSTS,
+    DAY_COSTS,
+    summed_count,
+    summed_money,
+)
 from agentspec_usage.store.sqlite.journal import ledger_of
+from agentspec_usage.store.sqlite.opening import open_verified, schema_difference
 from agentspec_usage.store.sqlite.rollups import BUCKETS, DAYS
 
-__all__ = ["Finding", "Verified", "verify"]
+__all__ = ["Finding", "Verified", "verify", "verify_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +113,40 @@ def verify(
     ``is_signed`` says whether a signature is good; without it signatures are not looked at.
     ``kept`` are checkpoints from outside. ``progress`` hears how many rows are done.
     """
-    walk = _Walk(connection, is_signed, progress)
     connection.execute("BEGIN")
+    walk = _Walk(connection, is_signed, progress)
     try:
+        walk.schema()
         walk.batches()
         walk.kept(kept)
         walk.sums()
+        walk.indexes()
     except _WrongError as error:
         return walk.result(error.finding)
+    except sqlite3.OperationalError as error:
+        if not str(error).startswith("Could not decode"):
+            raise
+        return walk.result(Finding(f"batch {walk.good + 1}", "it has a text that is no UTF-8"))
     finally:
         connection.execute("COMMIT")
     return walk.result(None)
+
+
+def verify_file(
+    path: Path,
+    *,
+    is_signed: Callable[[SignedCheckpoint], bool] | None = None,
+    kept: Sequence[SignedCheckpoint] = (),
+    progress: Progress = lambda rows: None,
+) -> Verified:
+    """Verify the database at ``path``. Raises ``StoreUnusableError`` where it cannot be read."""
+    connection = open_verified(path)
+    try:
+        return verify(connection, is_signed=is_signed, kept=kept, progress=progress)
+    except sqlite3.Error as error:
+        raise StoreUnusableError(f"{path}: {error}") from error
+    finally:
+        connection.close()
 
 
 class _Walk:
@@ -128,15 +160,29 @@ class _Walk:
         self._is_signed = is_signed
         self._progress = progress
         self._encoder = RowEncoder()
-        self._ledger, self._genesis = ledger_of(connection)
+        self._ledger, self._genesis = "", Head(0, b"", 0)
         self._head = self._genesis
         self._hashes: dict[int, Head] = {}
-        self._signed_to = self._genesis.last
+        self._signed_to = 0
         self._erased = 0
         self._signed = 0
 
+    @property
+    def good(self) -> int:
+        return self._head.batch
+
+    def schema(self) -> None:
+        """The tables are this program's, and nothing changes rows behind its back."""
+        if wrong := schema_difference(self._connection):
+            raise _WrongError(wrong, "it is not as this program made it")
+
     def batches(self) -> None:
         """Every batch follows the one before it, and is the root of its rows as they are now."""
+        if self._connection.execute("SELECT 1 FROM ledger").fetchone() is None:
+            raise _WrongError("ledger", "it is missing")
+        self._ledger, self._genesis = ledger_of(self._connection)
+        self._head = self._genesis
+        self._signed_to = self._genesis.last
         rows = iter(self._connection.execute(_ROWS, (self._genesis.last + 1,)))
         for batch, stored in self._stored_batches():
             if wrong := follows(batch, self._head):
@@ -186,10 +232,24 @@ class _Walk:
                     f"{table}: start {start}, agent {agent}, series {series}",
                     "it is not the sum of its rows",
                 )
+        for table, grain in ((BUCKET_COSTS, BUCKET_MS), (DAY_COSTS, DAY_MS)):
+            for row in self._connection.execute(_costs_that_differ(table, grain)):
+                start, agent, series = row
+                raise _WrongError(
+                    f"{table}: start {start}, agent {agent}, series {series}",
+                    "it is not the sum of its charges",
+                )
         for instance, *_ in self._connection.execute(_TOTALS_THAT_DIFFER):
             raise _WrongError(
                 f"instance_totals: instance {instance}", "applied is not the sum of its rows"
             )
+
+    def indexes(self) -> None:
+        """What finds rows by their time finds all of them, and no other."""
+        for table in ("items", BUCKETS, DAYS, BUCKET_COSTS, DAY_COSTS):
+            (said,) = self._connection.execute(f"PRAGMA integrity_check({table})").fetchone()
+            if said != "ok":
+                raise _WrongError(table, said)
 
     def result(self, finding: Finding | None) -> Verified:
         good = self._head.last - self._genesis.last
@@ -291,14 +351,10 @@ class _Walk:
         return Head(batch, *row)
 
 
-def _saturated(column: str) -> str:
-    return f"CAST(min(total({column}), {MAX_COUNT}.0) AS INTEGER)"
-
-
 def _sums_that_differ(table: str, grain: int) -> str:
     """The first key whose kept sum is not that of its rows, on either side."""
     columns = ", ".join(COMPONENTS)
-    summed = ", ".join(_saturated(column) for column in COMPONENTS)
+    summed = ", ".join(summed_count(column) for column in COMPONENTS)
     from_rows = (
         f"SELECT at - at % {grain} AS start, agent, series, count(*) AS items, {summed} "
         "FROM items JOIN instances USING (instance) GROUP BY 1, 2, 3"
@@ -311,9 +367,29 @@ def _sums_that_differ(table: str, grain: int) -> str:
     )
 
 
+def _costs_that_differ(table: str, grain: int) -> str:
+    """The first key whose kept costs are not those of its charges, on either side."""
+    from_rows = (
+        f"SELECT items.at - items.at % {grain} AS start, agent, series, currency, "
+        f"{summed_money('charges')}, "
+        f"{summed_count('CASE WHEN partly THEN 0 ELSE calls END')}, "
+        f"{summed_count('CASE WHEN estimated THEN calls ELSE 0 END')} "
+        "FROM charges JOIN items USING (item) JOIN instances USING (instance) GROUP BY 1, 2, 3, 4"
+    )
+    kept = (
+        f"SELECT start, agent, series, currency, {summed_money('kept')}, priced, estimated "
+        f"FROM {table} AS kept GROUP BY 1, 2, 3, 4"
+    )
+    return (
+        f"SELECT start, agent, series FROM (SELECT * FROM ({from_rows}) EXCEPT {kept}) "
+        f"UNION ALL SELECT start, agent, series FROM ({kept} EXCEPT SELECT * FROM ({from_rows})) "
+        "ORDER BY 1, 2, 3 LIMIT 1"
+    )
+
+
 _TOTALS_THAT_DIFFER = f"""
     SELECT instance FROM (
-        SELECT instance, {", ".join(_saturated(column) for column in COMPONENTS)}
+        SELECT instance, {", ".join(summed_count(column) for column in COMPONENTS)}
         FROM items GROUP BY instance
         EXCEPT
         SELECT instance, {", ".join(COMPONENTS)} FROM instance_totals WHERE path = 'applied')

@@ -13,8 +13,8 @@ from http import HTTPStatus
 
 from starlette.requests import ClientDisconnect, Request
 
-from agentspec_usage.controlplane.problems import Refusal
 from agentspec_usage.errors import WireError
+from agentspec_usage.serving.problems import Refusal
 
 __all__ = ["read_body"]
 
