@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 
 from agentspec_usage import __version__
 from agentspec_usage.controller.settings import OperatorSettings
+from agentspec_usage.controlplane.settings import ControlPlaneSettings
 from charts.generate import CHART, REPAIR, documented_values, readme
 from tests.contract.crd_schema import ROOT
 
@@ -21,6 +23,7 @@ NOT_IN_THE_CHART = {
     "leader_elect",  # also one replica has a successor at each rollout
     "health_address",  # probes come from outside the pod
     "allow_loopback",  # for development
+    "price_book",  # a file, there when priceBook has a text: absent from the default install
     "namespaces",  # set with watchNamespaces, absent from the default install
 }
 
@@ -44,21 +47,26 @@ def installed(kind: str) -> Iterator[dict[str, Any]]:
             yield document
 
 
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    """``schema``, or the definition that it refers to."""
+    if "$ref" not in schema:
+        return schema
+    found: dict[str, Any] = schema_of_values()["definitions"][schema["$ref"].rsplit("/", 1)[1]]
+    return found
+
+
 def schema_at(path: str) -> dict[str, Any] | None:
     """The schema of the value at ``path``."""
-    schema = schema_of_values()
-    below = schema
+    below = schema_of_values()
     for key in path.split("."):
-        below = below.get("properties", {}).get(key)
-        if below is None:
+        if key not in below.get("properties", {}):
             return None
-        if "$ref" in below:
-            below = schema["definitions"][below["$ref"].rsplit("/", 1)[1]]
+        below = resolved(below["properties"][key])
     return below
 
 
 def schema_paths(schema: dict[str, Any], above: str = "") -> Iterator[str]:
-    for key, below in schema.get("properties", {}).items():
+    for key, below in resolved(schema).get("properties", {}).items():
         yield f"{above}{key}"
         yield from schema_paths(below, f"{above}{key}.")
 
@@ -113,7 +121,7 @@ def test_the_schema_knows_no_value_that_is_not_there() -> None:
         return True
 
     # Helm itself hands "global" to every chart, and "resources" is Kubernetes' own type.
-    optional = {"global", "resources.claims"}
+    optional = {"global", "resources.claims", "controlPlane.resources.claims"}
     assert {path for path in schema_paths(schema_of_values()) if not is_there(path)} == optional
 
 
@@ -132,22 +140,65 @@ def test_a_default_of_the_chart_is_the_default_of_the_operator() -> None:
     assert settings == OperatorSettings()
 
 
+def values_of_control_plane() -> dict[str, Any]:
+    """Its settings by the names of their fields, as values.yaml has them."""
+    values = yaml.safe_load(values_text())["controlPlane"]
+    named = {field_of(name): value for name, value in values.items()}
+    return {name: value for name, value in named.items() if name in settable_in_control_plane()}
+
+
+def settable_in_control_plane() -> set[str]:
+    return set(ControlPlaneSettings.model_fields) - DECIDED_BY_THE_CHART
+
+
+DECIDED_BY_THE_CHART = {
+    "address",  # agents and probes come from outside the pod
+    "database",
+    "admin_key_file",
+    "price_book",
+    "signing_key_file",
+    "checkpoint_file",
+}
+
+
+def field_of(name: str) -> str:
+    """The setting's field that a value's name stands for: writeBudget is write_budget."""
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name)
+
+
+def test_the_control_plane_is_told_every_setting_but_its_address() -> None:
+    text = (CHART / "templates" / "controlplane" / "deployment.yaml").read_text(encoding="utf-8")
+    fields = {name.lower() for name in re.findall(r"AGENTSPEC_CONTROLPLANE_([A-Z_]+)", text)}
+    assert fields == set(ControlPlaneSettings.model_fields) - {"address"}
+
+
+def test_every_setting_of_the_control_plane_is_a_value_with_its_default() -> None:
+    values = values_of_control_plane()
+    assert set(values) == settable_in_control_plane()
+    assert ControlPlaneSettings.model_validate(values) == ControlPlaneSettings()
+
+
 NOT_A_SETTING = {"extraEnv"}
-BOUNDED_BY_THE_PORTS_WITHOUT_ROOT = {"healthPort"}
+BOUNDED_BY_THE_PORTS_WITHOUT_ROOT = {"healthPort", "port"}
 
 
-@pytest.mark.parametrize(
-    "name",
-    sorted(
-        set(schema_of_values()["properties"]["operator"]["properties"])
-        - NOT_A_SETTING
-        - BOUNDED_BY_THE_PORTS_WITHOUT_ROOT
-    ),
-)
-def test_the_schema_draws_the_bounds_of_the_operator(name: str) -> None:
-    field = "".join(f"_{char.lower()}" if char.isupper() else char for char in name)
-    of_model = OperatorSettings.model_json_schema()["properties"][field]
-    of_chart = schema_at(f"operator.{name}")
+def settings_with_bounds() -> Iterator[Any]:
+    """Path of the value, and what its setting's model says of it."""
+    for program, model in (
+        ("operator", OperatorSettings),
+        ("controlPlane", ControlPlaneSettings),
+    ):
+        fields = model.model_json_schema()["properties"]
+        names = set(schema_of_values()["properties"][program]["properties"])
+        if program == "controlPlane":
+            names = {name for name in names if field_of(name) in fields}
+        for name in sorted(names - NOT_A_SETTING - BOUNDED_BY_THE_PORTS_WITHOUT_ROOT):
+            yield pytest.param(f"{program}.{name}", fields[field_of(name)], id=f"{program}-{name}")
+
+
+@pytest.mark.parametrize(("path", "of_model"), list(settings_with_bounds()))
+def test_the_schema_draws_the_bounds_of_the_program(path: str, of_model: dict[str, Any]) -> None:
+    of_chart = schema_at(path)
     assert of_chart is not None
     bounds = ("minimum", "maximum", "exclusiveMinimum", "enum")
     assert {key: of_chart.get(key) for key in bounds} == {key: of_model.get(key) for key in bounds}

@@ -1,9 +1,9 @@
-"""Alerts and dashboard speak of metrics that the operator has."""
+"""Alerts and dashboard speak of metrics that the program they watch has."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from agentspec_usage.controller.metrics import Metrics
 from agentspec_usage.controller.writer import WriterStats
+from agentspec_usage.controlplane import metrics as controlplane
+from agentspec_usage.store.sqlite import writer as store
 from charts.generate import CHART
 
 FROM_ELSEWHERE = {"up", "kube_lease_renew_time"}
@@ -32,11 +34,34 @@ class NothingDue:
     running = 0
 
 
-@pytest.fixture(scope="module")
-def exposed() -> set[str]:
+class EmptyStore:
+    """A store into which nothing was written."""
+
+    stats = store.WriterStats()
+    waiting = 0
+    alive = True
+
+
+def of_operator(registry: CollectorRegistry) -> None:
+    Metrics(registry).watch_parts([], [], NoWrites(), NothingDue())
+
+
+def of_control_plane(registry: CollectorRegistry) -> None:
+    controlplane.Metrics(registry).watch_store(EmptyStore())
+
+
+WATCHING = {
+    "templates/prometheusrule.yaml": of_operator,
+    "files/dashboard.json": of_operator,
+    "templates/controlplane/prometheusrule.yaml": of_control_plane,
+}
+"""Each file and the program of which it speaks."""
+
+
+def exposed(fill: Callable[[CollectorRegistry], None]) -> set[str]:
     """The names that /metrics has, histograms' buckets among them."""
     registry = CollectorRegistry()
-    Metrics(registry).watch_parts([], [], NoWrites(), NothingDue())
+    fill(registry)
     names: set[str] = set()
     for metric in registry.collect():
         match metric.type:
@@ -50,16 +75,19 @@ def exposed() -> set[str]:
 
 
 def used() -> Iterator[Any]:
-    for path in ("templates/prometheusrule.yaml", "files/dashboard.json"):
+    for path, fill in WATCHING.items():
         text = (CHART / path).read_text(encoding="utf-8")
         for name in sorted(set(NAME.findall(text))):
-            yield pytest.param(name, id=f"{path.rsplit('/', 1)[1]}-{name}")
+            yield pytest.param(name, fill, id=f"{path}-{name}")
 
 
-@pytest.mark.parametrize("name", list(used()))
-def test_a_metric_in_use_is_one_that_is_there(exposed: set[str], name: str) -> None:
-    assert name in exposed | FROM_ELSEWHERE
+@pytest.mark.parametrize(("name", "fill"), list(used()))
+def test_a_metric_in_use_is_one_that_is_there(
+    name: str, fill: Callable[[CollectorRegistry], None]
+) -> None:
+    assert name in exposed(fill) | FROM_ELSEWHERE
 
 
-def test_both_files_use_some() -> None:
-    assert len(list(used())) > 15
+@pytest.mark.parametrize("path", list(WATCHING))
+def test_every_file_uses_some(path: str) -> None:
+    assert len(set(NAME.findall((CHART / path).read_text(encoding="utf-8")))) > 2

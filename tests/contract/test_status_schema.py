@@ -104,7 +104,7 @@ def test_a_status_fits(status: dict[str, Any]) -> None:
     ("status", "fault"),
     [
         pytest.param({"usage": {}}, "is a required property", id="required"),
-        pytest.param(status_with(cost="1.00"), "'cost' was unexpected", id="unknown field"),
+        pytest.param(status_with(price="1.00"), "'price' was unexpected", id="unknown field"),
         pytest.param(
             status_with(totalTokens=MAX_COUNT + 1), "$.usage.totalTokens", id="above 2^53-1"
         ),
@@ -140,6 +140,11 @@ def test_a_status_fits(status: dict[str, Any]) -> None:
             {"conditions": [condition("Ready", "True", "not one word")]},
             "$.conditions[0].reason",
             id="reason of words",
+        ),
+        pytest.param(
+            status_with(cost={"status": "Estimated", "amount": "1e-3", "currency": "USD"}),
+            "$.usage.cost.amount",
+            id="an amount with an exponent",
         ),
         pytest.param({"writerState": "w" * 8193}, "$.writerState", id="notes too long"),
         pytest.param({"usage": usage(), "phase": "Fine"}, "$.phase", id="unknown phase"),

@@ -186,6 +186,15 @@ class FakeCluster:
         pod.body["status"]["phase"] = phase
         self._tell_pod("MODIFIED", pod)
 
+    def end_container(self, pod: Pod, message: str, *, restarted: bool = False) -> None:
+        """The agent's container ended and left ``message``; ``restarted``: and runs again."""
+        end = {"terminated": {"exitCode": 137, "reason": "OOMKilled", "message": message}}
+        status = {"name": "agent", "state": end}
+        if restarted:
+            status = {"name": "agent", "state": {"running": {}}, "lastState": end}
+        pod.body["status"]["containerStatuses"] = [status]
+        self._tell_pod("MODIFIED", pod)
+
     def delete_pod(self, pod: Pod) -> None:
         del self.pods[pod.name]
         self._tell_pod("DELETED", pod)

@@ -11,7 +11,9 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from agentspec_usage.controller.costs import Costs
 from agentspec_usage.controller.intake import Intake
+from agentspec_usage.controller.last_words import LastWordsReader
 from agentspec_usage.controller.metrics import Metrics
 from agentspec_usage.controller.pod_events import PodEvents
 from agentspec_usage.controller.pod_index import PodIndex
@@ -25,6 +27,7 @@ from agentspec_usage.controller.settings import OperatorSettings
 from agentspec_usage.controller.sweep import Sweep
 from agentspec_usage.controller.writer import StatusWriter, WriterSettings
 from agentspec_usage.metering.checkpoint import PodIdentity
+from agentspec_usage.pricebook.catalogue import bundled_catalogue
 from tests.fakes.cluster_objects import NAMESPACE, AgentScraper, FakeCluster
 from tests.fakes.virtual_time import VirtualClock
 
@@ -46,6 +49,7 @@ class FakeOperator:
         clock = VirtualClock()
         self.settings = OperatorSettings(scrape_concurrency=8, namespace_concurrency=4)
         self.register = Register()
+        costs = Costs(bundled_catalogue())
         self.pods = PodIndex()
         self.scraper = AgentScraper(cluster)
         self.writer = StatusWriter(
@@ -56,12 +60,18 @@ class FakeOperator:
             register=self.register,
             schedule=self.scheduler,
             clock=clock,
+            costs=costs,
             new_epoch=self._new_epoch,
             pods_of=lambda _: [PodIdentity(pod.uid, pod.created_at) for pod in self.pods],
             on_dropped=self.writer.forget,
         )
+        last_words = LastWordsReader(self.register, clock, costs)
         self.rereader = Rereader(
-            register=self.register, pods=self.pods, cluster=cluster, intake=self.intake
+            register=self.register,
+            pods=self.pods,
+            cluster=cluster,
+            intake=self.intake,
+            last_words=last_words,
         )
         self.publisher = Publisher(
             register=self.register,
@@ -72,7 +82,10 @@ class FakeOperator:
         )
         self.rereader.publish_through(self.publisher)
         self.pod_events = PodEvents(
-            register=self.register, schedule=self.scheduler, rereader=self.rereader
+            register=self.register,
+            schedule=self.scheduler,
+            rereader=self.rereader,
+            last_words=last_words,
         )
         self.reconciler = Reconciler(
             register=self.register,
@@ -81,6 +94,8 @@ class FakeOperator:
             scraper=self.scraper,
             publisher=self.publisher,
             rereader=self.rereader,
+            last_words=last_words,
+            costs=costs,
             clock=clock,
             settings=self.settings,
             metrics=Metrics(CollectorRegistry()),

@@ -1,6 +1,6 @@
 """Two operators with stale views over one object: the checkpoint beside the truth.
 
-The world of ``test_two_operators`` (processes, pods, readings that arrive again and late, mistaken
+The world of ``checkpoint_world`` (processes, pods, readings that arrive again and late, mistaken
 folds, writes that conflict, crashes) under a state machine, and beside it pods with two endpoints
 that tell of the same calls.
 """
@@ -21,30 +21,16 @@ from agentspec_usage.metering.checkpoint import (
 from agentspec_usage.metering.counts import TokenCounts
 from agentspec_usage.metering.snapshot import Observer, UsageReading, UsageSnapshot
 from agentspec_usage.wire.writer_state import pack, unpack
+from tests.simulation.checkpoint_world import KINDS, Step, World
 from tests.simulation.laws import Violated, hold
 from tests.unit.metering.readings import numbered_id, numbered_pod
-from tests.unit.metering.test_two_operators import Step, World
 
 __all__ = ["CheckpointMachine", "SourceMachine"]
 
 WHO, WHICH, AMOUNT = st.integers(0, 1), st.integers(0, 7), st.integers(1, 9)
 
 STEPS = st.lists(
-    st.builds(
-        Step,
-        st.sampled_from(
-            [
-                *["use_tokens", "scrape", "write"] * 3,
-                *["deliver", "fold_gone", "fold_by_mistake", "end_pod", "crash"],
-                *["start_pod", "restart_process"],
-            ]
-        ),
-        WHO,
-        WHICH,
-        AMOUNT,
-    ),
-    min_size=4,
-    max_size=8,
+    st.builds(Step, st.sampled_from(KINDS), WHO, WHICH, AMOUNT), min_size=4, max_size=8
 )
 
 

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from agentspec_usage import __version__
+from agentspec_usage.controller.costs import Costs
 from agentspec_usage.controller.heartbeats import Heartbeats
 from agentspec_usage.controller.intake import Intake
 from agentspec_usage.controller.kube import KubeApi
+from agentspec_usage.controller.last_words import LastWordsReader
 from agentspec_usage.controller.metrics import Metrics
 from agentspec_usage.controller.pod_events import PodEvents
 from agentspec_usage.controller.pod_watch import PodWatch
@@ -22,6 +24,7 @@ from agentspec_usage.controller.settings import OperatorSettings
 from agentspec_usage.controller.sweep import Sweep
 from agentspec_usage.controller.writer import StatusWriter, WriterSettings
 from agentspec_usage.metering.checkpoint import PodIdentity
+from agentspec_usage.pricing.book import PriceBook
 from agentspec_usage.runtime.clock import Clock, to_rfc3339
 from agentspec_usage.runtime.ids import draw_128_bits
 from agentspec_usage.scrape.http import HttpScraper, ScrapeSettings
@@ -51,6 +54,7 @@ class Parts:
 def assemble(
     settings: OperatorSettings,
     *,
+    book: PriceBook,
     kube: KubeApi,
     clock: Clock,
     metrics: Metrics,
@@ -58,6 +62,7 @@ def assemble(
 ) -> Parts:
     """Build everything that works behind the watch."""
     register = Register()
+    costs = Costs(book)
     writer = StatusWriter(
         kube,
         clock,
@@ -99,11 +104,15 @@ def assemble(
         register=register,
         schedule=scheduler,
         clock=clock,
+        costs=costs,
         new_epoch=lambda: f"{to_rfc3339(clock.now())}.{draw_128_bits()[:8]}",
         pods_of=pods_of,
         on_dropped=writer.forget,
     )
-    rereader = Rereader(register=register, pods=pod_watch, cluster=kube, intake=intake)
+    last_words = LastWordsReader(register, clock, costs)
+    rereader = Rereader(
+        register=register, pods=pod_watch, cluster=kube, intake=intake, last_words=last_words
+    )
     publisher = Publisher(
         register=register,
         writer=writer,
@@ -112,7 +121,9 @@ def assemble(
         on_gone=intake.drop,
     )
     rereader.publish_through(publisher)
-    pod_events = PodEvents(register=register, schedule=scheduler, rereader=rereader)
+    pod_events = PodEvents(
+        register=register, schedule=scheduler, rereader=rereader, last_words=last_words
+    )
     scraper = HttpScraper(
         ScrapeSettings(
             timeout=settings.scrape_timeout,
@@ -129,6 +140,8 @@ def assemble(
         scraper=scraper,
         publisher=publisher,
         rereader=rereader,
+        last_words=last_words,
+        costs=costs,
         clock=clock,
         settings=settings,
         metrics=metrics,

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from agentspec_usage.controller.adoption import Adopted, Known, adopt
+from agentspec_usage.controller.costs import Costs
 from agentspec_usage.controller.record import ObservationRecord
 from agentspec_usage.controller.register import Register
 from agentspec_usage.controller.resolution import resolution_from_status
@@ -47,6 +49,7 @@ class Intake:
         register: Register,
         schedule: Schedule,
         clock: Clock,
+        costs: Costs,
         new_epoch: Callable[[], str],
         pods_of: Callable[[str], Iterable[PodIdentity]],
         on_dropped: Callable[[str], None],
@@ -56,6 +59,7 @@ class Intake:
         self._on_dropped = on_dropped
         self._schedule = schedule
         self._clock = clock
+        self._costs = costs
         self._new_epoch = new_epoch
 
     def is_echo(self, uid: str, resource_version: str) -> bool:
@@ -136,13 +140,19 @@ class Intake:
             self._schedule.trigger(record.uid)
 
     def _adopt(self, namespace: str, status: Mapping[str, Any], known: Known | None) -> Adopted:
-        return adopt(
+        now = self._clock.now()
+        adopted = adopt(
             status,
             known,
             pods=self._pods_of(namespace),
-            now=self._clock.now(),
+            now=now,
             new_epoch=self._new_epoch,
         )
+        if not adopted.foreign or adopted.written is None:
+            return adopted
+        # What we saw beyond their numbers has no price in their cost.
+        priced = self._costs.added(adopted.written, adopted.checkpoint, now)
+        return replace(adopted, checkpoint=priced)
 
     def _settle(
         self, record: ObservationRecord, status: Mapping[str, Any], adopted: Adopted

@@ -1,12 +1,14 @@
 """What a change of a pod means for the objects that select it: read it now, or see if it ended.
 
 A new pod is read at once rather than at the next slot, since a short-lived one may not live until
-then. One that ended goes to the rereader, which alone may retire its numbers.
+then. One that ended goes to the rereader, which alone may retire its numbers. The last words of a
+container are counted here and now: the pod, and they with it, may be gone a moment later.
 """
 
 from __future__ import annotations
 
 from agentspec_usage.controller.intake import Schedule
+from agentspec_usage.controller.last_words import LastWordsReader
 from agentspec_usage.controller.pod_health import PodHealth
 from agentspec_usage.controller.pods import PodView
 from agentspec_usage.controller.record import ObservationRecord
@@ -21,10 +23,18 @@ __all__ = ["PodEvents", "may_have_used"]
 class PodEvents:
     """Takes the pod watch's changes. Deaf until ``listen``: the first listing is no news."""
 
-    def __init__(self, *, register: Register, schedule: Schedule, rereader: Rereader) -> None:
+    def __init__(
+        self,
+        *,
+        register: Register,
+        schedule: Schedule,
+        rereader: Rereader,
+        last_words: LastWordsReader,
+    ) -> None:
         self._register = register
         self._schedule = schedule
         self._rereader = rereader
+        self._last_words = last_words
         self._listening = False
 
     def listen(self) -> None:
@@ -38,6 +48,8 @@ class PodEvents:
         pod = new or old
         assert pod is not None  # a change has a side
         for record in self._register.matching(pod):
+            if self._last_words.hear(record, pod) and not ended:
+                self._schedule.trigger(record.uid)
             if ended:
                 self._ended(record, pod, old)
             elif old is None or _reachable(old) != _reachable(pod):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from agentspec_usage.controller.pods import LastWords
 from agentspec_usage.metering.checkpoint import Source
 from agentspec_usage.metering.completeness import Reason
 from agentspec_usage.runtime.ids import stable_fraction
@@ -27,7 +28,7 @@ class PodHealth:
     """One pod's endpoint over time. Times are monotonic seconds.
 
     ``read``: it gave usage at least once. ``ran``: it had a source and was seen running, so that it
-    may have used tokens.
+    may have used tokens. ``heard``: its last words that were counted already.
     """
 
     name: str
@@ -38,6 +39,7 @@ class PodHealth:
     scraped_at: float = float("-inf")
     failure: Failure | None = None
     message: str = ""
+    heard: tuple[LastWords, ...] = ()
 
     def ask_again(self) -> None:
         """Something changed: what was learned of the endpoint is no reason to wait any more."""

@@ -20,12 +20,14 @@ from typing import Any
 
 from agentspec_usage.runtime.clock import from_rfc3339
 
-__all__ = ["ContainerPort", "PodView", "project"]
+__all__ = ["ContainerPort", "LastWords", "PodView", "project"]
 
 _MAX_LABELS = 256
 _MAX_CONTAINERS = 64
 _MAX_PORTS = 256
 _MAX_IPS = 8
+_MAX_WORDS = 12 * 1024
+"""Bytes of last words of one pod: what a kubelet keeps of all its containers' messages."""
 _NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -40,13 +42,22 @@ class ContainerPort:
 
 
 @dataclass(frozen=True, slots=True)
+class LastWords:
+    """What a container that ended left in its termination log, if it may be a usage snapshot."""
+
+    container: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class PodView:
     """One pod as last seen.
 
     ``owner`` is the controlling owner's kind and name. ``ips`` as Kubernetes reports them, the
     primary first; they are reused by other pods, so ``uid`` alone identifies. ``containers`` pairs
     each container's name with the id of its present incarnation, empty before it first started.
-    ``created_at`` in milliseconds since the epoch.
+    ``last_words`` are those of the newest incarnations that ended. ``created_at`` in milliseconds
+    since the epoch.
     """
 
     uid: str
@@ -62,6 +73,11 @@ class PodView:
     containers: tuple[tuple[str, str], ...]
     created_at: int
     deleting: bool
+    last_words: tuple[LastWords, ...] = ()
+
+    def incarnation(self, container: str) -> str:
+        """The id of the container of that name: one that was restarted is another."""
+        return next((known for name, known in self.containers if name == container), "")
 
     @property
     def ended(self) -> bool:
@@ -88,6 +104,7 @@ def project(pod: Mapping[str, Any]) -> PodView:
         containers=_containers(status),
         created_at=_created_at(metadata),
         deleting=bool(metadata.get("deletionTimestamp")),
+        last_words=_last_words(status),
     )
 
 
@@ -152,9 +169,29 @@ def _serving(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _containers(status: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(
         (_shared(state.get("name")), _text(state.get("containerID")))
-        for field in ("containerStatuses", "initContainerStatuses")
-        for state in _items(status.get(field), _MAX_CONTAINERS)
+        for state in _container_statuses(status)
     )
+
+
+def _last_words(status: Mapping[str, Any]) -> tuple[LastWords, ...]:
+    """Of each container its present end and the one before, within one bound for the pod."""
+    words: list[LastWords] = []
+    room = _MAX_WORDS
+    for state in _container_statuses(status):
+        for field in ("state", "lastState"):
+            ended = _mapping(_mapping(state.get(field)).get("terminated"))
+            message = _text(ended.get("message"))
+            size = len(message.encode(errors="replace"))
+            # What is no snapshot of an instance (a stack trace, a farewell) is not kept at all.
+            if size <= room and '"instanceId"' in message:
+                room -= size
+                words.append(LastWords(_shared(state.get("name")), message))
+    return tuple(words)
+
+
+def _container_statuses(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for field in ("containerStatuses", "initContainerStatuses"):
+        yield from _items(status.get(field), _MAX_CONTAINERS)
 
 
 def _created_at(metadata: Mapping[str, Any]) -> int:

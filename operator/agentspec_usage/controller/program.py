@@ -40,6 +40,8 @@ from agentspec_usage.controller.lease import Elector, LeaseTerms
 from agentspec_usage.controller.metrics import Metrics
 from agentspec_usage.controller.pump import register, watch_settings
 from agentspec_usage.controller.settings import OperatorSettings
+from agentspec_usage.pricebook.opening import open_price_book
+from agentspec_usage.pricing.book import PriceBook
 from agentspec_usage.runtime.clock import Clock, SystemClock
 
 __all__ = ["run_operator"]
@@ -58,13 +60,17 @@ _KNOWN_WITHIN = 120.0
 
 
 def run_operator(settings: OperatorSettings) -> int:
-    """Run until SIGTERM or SIGINT. The exit code: 0 for a stop that was asked for."""
-    return asyncio.run(_Program(settings).run())
+    """Run until SIGTERM or SIGINT. The exit code: 0 for a stop that was asked for.
+
+    Raises ``SettingsError`` for a price book that cannot be used.
+    """
+    return asyncio.run(_Program(settings, open_price_book(settings.price_book)).run())
 
 
 class _Program:
-    def __init__(self, settings: OperatorSettings) -> None:
+    def __init__(self, settings: OperatorSettings, book: PriceBook) -> None:
         self._settings = settings
+        self._book = book
         self._clock: Clock = SystemClock()
         self._heartbeats = Heartbeats(self._clock)
         self._registry = CollectorRegistry()
@@ -94,6 +100,7 @@ class _Program:
             "operator started",
             extra={
                 "version": __version__,
+                "prices": self._book.version,
                 "identity": settings.identity,
                 "health": f"{settings.health_address}:{health.port}",
             },
@@ -141,6 +148,7 @@ class _Program:
     async def _work(self, access: Access, kube: KubeApi) -> None:
         parts = assemble(
             self._settings,
+            book=self._book,
             kube=kube,
             clock=self._clock,
             metrics=self._metrics,

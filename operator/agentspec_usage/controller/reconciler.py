@@ -16,6 +16,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from agentspec_usage.controller.costs import Costs
+from agentspec_usage.controller.last_words import LastWordsReader
 from agentspec_usage.controller.metrics import Metrics
 from agentspec_usage.controller.pod_events import may_have_used
 from agentspec_usage.controller.pod_health import (
@@ -101,6 +103,8 @@ class Reconciler:
         scraper: Scraper,
         publisher: Publisher,
         rereader: Rereader,
+        last_words: LastWordsReader,
+        costs: Costs,
         clock: Clock,
         settings: OperatorSettings,
         metrics: Metrics,
@@ -111,6 +115,8 @@ class Reconciler:
         self._scraper = scraper
         self._publisher = publisher
         self._rereader = rereader
+        self._last_words = last_words
+        self._costs = costs
         self._clock = clock
         self._settings = settings
         self._metrics = metrics
@@ -256,6 +262,7 @@ class Reconciler:
             )
         if endpoint is None:
             return PodState(expected, health, starting=starting)
+        self._last_words.hear(record, pod, endpoint.source)
         if not starting:
             health.ran = True
             await self._scrape(record, spec.check_interval, pod, endpoint, health)
@@ -339,7 +346,7 @@ class Reconciler:
         outcome: Read,
     ) -> None:
         reading = outcome.reading
-        container = _incarnation(pod, endpoint.container)
+        container = pod.incarnation(endpoint.container)
         unproved = needs_confirmation(record.checkpoint, pod.uid, reading, container)
         if unproved and not await self._still_there(pod):
             logger.info(
@@ -362,7 +369,7 @@ class Reconciler:
             at,
             container=container,
         )
-        record.checkpoint = checkpoint
+        record.checkpoint = self._costs.added(before, checkpoint, at, reading)
         record.last_read = at
         if totals(checkpoint) != totals(before):
             record.last_update = at
@@ -388,11 +395,3 @@ def _time_of(text: object) -> int:
         return from_rfc3339(str(text))
     except ValueError:
         return 0
-
-
-def _incarnation(pod: PodView, container: str) -> str:
-    """The id of the container that serves: a restarted container is another legacy source."""
-    for name, container_id in pod.containers:
-        if name == container:
-            return container_id
-    return ""

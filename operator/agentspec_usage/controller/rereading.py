@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from agentspec_usage.controller.intake import Intake
+from agentspec_usage.controller.last_words import LastWordsReader
 from agentspec_usage.controller.pods import PodView, project
 from agentspec_usage.controller.publishing import Publisher
 from agentspec_usage.controller.record import ObservationRecord
@@ -58,11 +59,13 @@ class Rereader:
         pods: PodViews,
         cluster: FreshReader,
         intake: Intake,
+        last_words: LastWordsReader,
     ) -> None:
         self._register = register
         self._pods = pods
         self._cluster = cluster
         self._intake = intake
+        self._last_words = last_words
         self._publisher: Publisher | None = None
         self._queue: asyncio.Queue[str] = asyncio.Queue()
         self._queued: set[str] = set()
@@ -135,8 +138,11 @@ class Rereader:
         gone = set()
         for uid in suspects & names.keys():
             pod = await self._cluster.get_pod(record.namespace, names[uid])
-            if pod is None or pod["metadata"]["uid"] != uid or project(pod).ended:
+            view = project(pod) if pod is not None and pod["metadata"]["uid"] == uid else None
+            if view is None or view.ended:
                 gone.add(uid)
+            if view is not None:
+                self._last_words.hear(record, view)
         unnamed = suspects - names.keys()
         if unnamed:
             there = {

@@ -26,6 +26,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from agentspec_usage.controller.wake import Wake
 from agentspec_usage.runtime.clock import Clock
 from agentspec_usage.runtime.ids import stable_fraction
 
@@ -136,7 +137,7 @@ class Scheduler:
         self._running: dict[str, int] = {}
         self._running_total = 0
         self._assigned: asyncio.Queue[_Target | None] = asyncio.Queue()
-        self._wake = asyncio.Event()
+        self._wake = Wake()
         self._stopping = False
 
     def __len__(self) -> int:
@@ -222,7 +223,7 @@ class Scheduler:
                 self._collect(now)
                 self._dispatch()
                 next_due = self._heap[0][0] - now if self._heap else None
-                await self._sleep(next_due if next_due is None else max(next_due, _PATIENCE))
+                await self._wake.sleep(next_due if next_due is None else max(next_due, _PATIENCE))
             for _ in range(self._limits.concurrency):
                 self._assigned.put_nowait(None)
 
@@ -230,17 +231,6 @@ class Scheduler:
         await stop.wait()
         self._stopping = True
         self._wake.set()
-
-    async def _sleep(self, seconds: float | None) -> None:
-        self._wake.clear()
-        timer = None
-        if seconds is not None:
-            timer = asyncio.get_running_loop().call_later(seconds, self._wake.set)
-        try:
-            await self._wake.wait()
-        finally:
-            if timer is not None:
-                timer.cancel()
 
     async def _worker(self) -> None:
         while (target := await self._assigned.get()) is not None:

@@ -6,9 +6,11 @@ value.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from agentspec_usage.wire.program_settings import LogFormat, LogLevel, Port, ProgramSettings
 
 __all__ = ["OperatorSettings"]
 
@@ -16,10 +18,8 @@ _LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 _Namespace = Annotated[str, Field(pattern=_LABEL)]
 
 
-class OperatorSettings(BaseModel):
+class OperatorSettings(ProgramSettings):
     """Settings of ``agentspec-usage operator``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     namespaces: tuple[_Namespace, ...] = Field(
         (), description="namespaces to watch, separated by commas; none means the whole cluster"
@@ -72,18 +72,21 @@ class OperatorSettings(BaseModel):
         le=3600,
         description="seconds between two sweeps (a metadata LIST that finds what the watch missed)",
     )
+    price_book: str = Field(
+        "",
+        description="file of prices (YAML or JSON) that come before the bundled catalogue's; "
+        "it is read once, at the start",
+    )
     health_address: str = Field(
         "0.0.0.0",  # a pod's probes and Prometheus come from outside the pod
         description="address that serves /livez, /readyz and /metrics",
     )
-    health_port: int = Field(8080, ge=0, le=65535, description="its port; 0 takes a free one")
+    health_port: Port = 8080
     allow_loopback: bool = Field(
         False, description="scrape pods at 127.0.0.0/8; for a cluster on this machine only"
     )
-    log_format: Literal["json", "text"] = Field("json", description="form of the log lines")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="lowest level that is logged"
-    )
+    log_format: LogFormat = "json"
+    log_level: LogLevel = "info"
 
     @model_validator(mode="after")
     def _related_values_fit(self) -> Self:

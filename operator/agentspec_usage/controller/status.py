@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentspec_usage.controller.conditions import Condition, next_conditions
+from agentspec_usage.controller.cost_status import cost_display, cost_fields, short_number
 from agentspec_usage.controller.pod_health import Health
 from agentspec_usage.controller.verdict import (
     Problem,
@@ -212,7 +213,13 @@ def _usage(facts: Facts, doubts: frozenset[Reason], completeness: Completeness) 
         usage["source"] = source
     if (coverage := _coverage(counts)) is not None:
         usage["coverage"] = coverage
-    usage["display"] = _display(counts, usage["podsObserved"], usage["podsExpected"])
+    cost = facts.checkpoint.cost
+    if (fields := cost_fields(cost, counts)) is not None:
+        usage["cost"] = fields
+    usage["display"] = {
+        **_display(counts, usage["podsObserved"], usage["podsExpected"]),
+        **cost_display(cost, counts),
+    }
     return usage
 
 
@@ -234,17 +241,8 @@ def _coverage(counts: TokenCounts) -> str | None:
 
 
 def _display(counts: TokenCounts, observed: int, expected: int) -> dict[str, str]:
-    display = {"tokens": human(counts.total), "pods": f"{observed}/{expected}"}
+    display = {"tokens": short_number(counts.total), "pods": f"{observed}/{expected}"}
     if counts.input:
         # A new epoch counts components from different moments, so a part can exceed its whole.
         display["cachedPercent"] = f"{min(100 * counts.cache_read // counts.input, 100)}%"
     return display
-
-
-def human(number: int) -> str:
-    """``number`` in at most four digits and a unit, rounded down: 999, 12.3k, 4.5M, 678B."""
-    for size, unit in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k")):
-        if number >= size:
-            whole, tenth = number // size, number % size * 10 // size
-            return f"{whole}{unit}" if whole >= 100 else f"{whole}.{tenth}{unit}"
-    return str(number)

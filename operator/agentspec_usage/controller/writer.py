@@ -30,6 +30,7 @@ from agentspec_usage.controller.status_write import (
     StatusPort,
     WriteResult,
 )
+from agentspec_usage.controller.wake import Wake
 from agentspec_usage.controller.write_budget import WriteBudget
 from agentspec_usage.controller.write_queue import Done, Entry, Render, WriteQueue
 from agentspec_usage.runtime.clock import Clock
@@ -105,7 +106,7 @@ class StatusWriter:
         self._turns = 0
         self._let_go_at = _LET_GO_FROM
         self._assigned: asyncio.Queue[Entry | None] = asyncio.Queue()
-        self._wake = asyncio.Event()
+        self._wake = Wake()
         self._settled = asyncio.Event()
         self._in_flight = 0
         self._outages = 0
@@ -176,7 +177,7 @@ class StatusWriter:
                 group.create_task(self._worker())
             group.create_task(self._await_stop(stop))
             while not self._stopping:
-                await self._sleep(self._dispatch())
+                await self._wake.sleep(self._dispatch())
             for _ in range(self._settings.concurrency):
                 self._assigned.put_nowait(None)
 
@@ -206,17 +207,6 @@ class StatusWriter:
         await stop.wait()
         self._stopping = True
         self._wake.set()
-
-    async def _sleep(self, seconds: float | None) -> None:
-        self._wake.clear()
-        timer = None
-        if seconds is not None:
-            timer = asyncio.get_running_loop().call_later(seconds, self._wake.set)
-        try:
-            await self._wake.wait()
-        finally:
-            if timer is not None:
-                timer.cancel()
 
     def _let_go(self) -> None:
         """Drops what nothing is known of any more that would change a write: deleted objects end

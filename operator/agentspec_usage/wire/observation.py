@@ -19,7 +19,7 @@ from agentspec_usage.errors import WireError
 __all__ = ["AgentRef", "AgentRefKind", "ObservationSpec", "SelectorSpec", "parse_spec"]
 
 _DNS_LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
-_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
+_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 _USAGE_PATH = r"^(/[A-Za-z0-9._~-]+)*/?$"
 
 

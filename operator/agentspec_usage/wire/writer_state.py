@@ -53,7 +53,9 @@ LIMIT = 8192
 MIN_LIMIT = 1024
 """What the irreducible rest of any checkpoint fits into."""
 
-_VERSION = 1
+_VERSION = 2
+_WITHOUT_COST = 1
+"""The version before this one; what it counted has no cost."""
 _MOST_USES = 512
 """More uses of models than ever fit: beyond it no bisection is worth its time."""
 _MAX_INFLATED = 256 * 1024
@@ -80,7 +82,7 @@ def unpack(text: str) -> Checkpoint:
     if base64.urlsafe_b64encode(raw) != text.encode("ascii"):
         # The last character has bits that no byte uses: one state, one string.
         raise WireError("writerState", "canonical base64")
-    if len(raw) < 5 or raw[0] != _VERSION:
+    if len(raw) < 5 or raw[0] not in (_VERSION, _WITHOUT_COST):
         raise WireError("writerState", f"version {_VERSION}")
     if zlib.crc32(raw[5:]) != int.from_bytes(raw[1:5], "big"):
         raise WireError("writerState", "its checksum")
@@ -91,7 +93,7 @@ def unpack(text: str) -> Checkpoint:
         raise WireError("writerState", "zlib") from None
     if not inflater.eof or inflater.unused_data:
         raise WireError("writerState", f"one stream of at most {_MAX_INFLATED} bytes")
-    return read_checkpoint(data)
+    return read_checkpoint(data, has_cost=raw[0] != _WITHOUT_COST)
 
 
 def _encode(cp: Checkpoint) -> str:

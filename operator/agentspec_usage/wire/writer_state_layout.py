@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from agentspec_usage.errors import WireError
 from agentspec_usage.metering.completeness import Reason
-from agentspec_usage.metering.counts import TokenCounts
+from agentspec_usage.metering.counts import MAX_COUNT, TokenCounts
 from agentspec_usage.metering.meter import Meter, Span
 from agentspec_usage.metering.models import MAX_MODELS, ModelKey
 from agentspec_usage.metering.state import (
@@ -22,6 +22,8 @@ from agentspec_usage.metering.state import (
     MAX_LIVE,
     MAX_SOURCES,
     MAX_TOMBSTONES,
+    NO_COST,
+    AccruedCost,
     Checkpoint,
     LegacyKey,
     LiveInstance,
@@ -59,6 +61,9 @@ _REASONS: tuple[Reason, ...] = (
 _SOURCES: tuple[Source | None, ...] = (None, Source.AGENT, Source.SIDECAR)
 
 _MAX_TEXT = 1024
+_MAX_CURRENCY = 8
+_PICO = 10**12
+"""A cost is written as whole and fraction: in one number it would end at 9,007 of a currency."""
 _MAX_PODS = MAX_LIVE + MAX_TOMBSTONES + MAX_LEGACY + MAX_SOURCES
 _MAX_MODELS = MAX_MODELS * (1 + MAX_LIVE)
 _FINAL, _WHOLE, _ONE_MODEL = 1, 2, 4
@@ -91,11 +96,15 @@ def write_checkpoint(cp: Checkpoint) -> bytes:
     _write_live(out, cp, pods, models)
     _write_tombstones(out, cp, pods)
     _write_legacy(out, cp, pods, models)
+    _write_cost(out, cp.cost)
     return bytes(out)
 
 
-def read_checkpoint(data: bytes) -> Checkpoint:
-    """The checkpoint that ``write_checkpoint`` wrote. Raises ``WireError``."""
+def read_checkpoint(data: bytes, *, has_cost: bool = True) -> Checkpoint:
+    """The checkpoint that ``write_checkpoint`` wrote. Raises ``WireError``.
+
+    ``has_cost`` is False for a layout from before there was one.
+    """
     reader = BinaryReader(data)
     epoch = reader.text(MAX_EPOCH)
     bits = reader.number(2 ** len(_REASONS) - 1)
@@ -117,6 +126,7 @@ def read_checkpoint(data: bytes) -> Checkpoint:
         LegacyKey(pod.uid, container): pod for pod, container in _read_legacy_keys(reader, pods)
     }
     legacy = _read_legacy(reader, pods, models)
+    cost = _read_cost(reader) if has_cost else NO_COST
     reader.end()
     seen = seen_at or 0
     return Checkpoint(
@@ -135,6 +145,7 @@ def read_checkpoint(data: bytes) -> Checkpoint:
             if (source := _SOURCES[code]) is not None
         },
         lost_until=lost_until,
+        cost=cost,
         forgotten_until=lost_until,
         sightings={instance_id: Sighting(seen, None) for instance_id in live},
         legacy_seen=dict.fromkeys(legacy, seen),
@@ -366,3 +377,17 @@ def _read_legacy(
             pod.created_at, windows, tally, retired_until, counted_until
         )
     return found
+
+
+def _write_cost(out: BinaryWriter, cost: AccruedCost) -> None:
+    whole, fraction = divmod(cost.pico, _PICO)
+    out.text(cost.currency)
+    out.number(min(whole, MAX_COUNT))
+    out.number(fraction)
+    out.number(min(cost.tokens, MAX_COUNT))
+
+
+def _read_cost(reader: BinaryReader) -> AccruedCost:
+    currency = reader.text(_MAX_CURRENCY)
+    whole, fraction = reader.number(), reader.number(_PICO - 1)
+    return AccruedCost(currency, whole * _PICO + fraction, reader.number())

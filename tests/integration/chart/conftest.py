@@ -9,7 +9,7 @@ import pytest
 from agentspec_usage.devcluster import Binaries, Cluster, Options, up
 from tests.integration.chart.releases import CRD, Releases
 
-__all__ = ["bare", "chart_cluster", "releases"]
+__all__ = ["bare", "chart_cluster", "control_planes", "releases"]
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +38,10 @@ def releases(chart_cluster: Cluster) -> Iterator[Releases]:
     releases = Releases(chart_cluster)
     yield releases
     releases.uninstall_all()
+
+
+@pytest.fixture
+def control_planes(releases: Releases) -> Iterator[Releases]:
+    """Releases with a control plane; the keys and claims that outlive them are removed too."""
+    yield releases
+    releases.remove_kept()

@@ -40,6 +40,17 @@ class Releases:
         for release in json.loads(self._helm("list", "--output=json")):
             self.uninstall(release["name"])
 
+    def remove_kept(self) -> None:
+        """Uninstall, and remove what that leaves of a control plane: its keys and its claim."""
+        self.uninstall_all()
+        where = ("-n", NAMESPACE)
+        which = ("-l", "app.kubernetes.io/component=controlplane")
+        # Only a controller, which is not here, would lift the claim's protection.
+        for claim in self.cluster.kubectl(*where, "get", "pvc", *which, "-o", "name").split():
+            free = '{"metadata":{"finalizers":null}}'
+            self.cluster.kubectl(*where, "patch", claim, "--type=merge", "-p", free)
+        self.cluster.kubectl(*where, "delete", "pvc,secret,configmap", *which)
+
     def apply_definition(self, *arguments: str) -> None:
         """``kubectl apply -f crds/``, as the documentation says."""
         self.cluster.kubectl("apply", "-f", str(ROOT / "crds"), *arguments)

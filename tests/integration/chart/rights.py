@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import httpx
 
-__all__ = ["VERBS", "Resource", "Right", "allowed", "may", "resources", "service_account"]
+__all__ = ["VERBS", "Resource", "Right", "allowed", "may", "resources", "rules", "service_account"]
 
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
 
@@ -87,3 +88,20 @@ def may(client: httpx.Client, subject: tuple[str, tuple[str, ...]], right: Right
     }
     answer = client.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", json=review)
     return bool(answer.raise_for_status().json()["status"]["allowed"])
+
+
+def rules(client: httpx.Client, subject: tuple[str, tuple[str, ...]], namespace: str) -> set[str]:
+    """Every rule of ``subject`` in ``namespace``, as JSON: by Roles and ClusterRoles alike."""
+    user, groups = subject
+    answer = client.post(
+        "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
+        json={
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectRulesReview",
+            "spec": {"namespace": namespace},
+        },
+        headers=[("Impersonate-User", user), *(("Impersonate-Group", group) for group in groups)],
+    )
+    status = answer.raise_for_status().json()["status"]
+    assert not status["incomplete"]
+    return {json.dumps(rule) for rule in status["resourceRules"] + status["nonResourceRules"]}

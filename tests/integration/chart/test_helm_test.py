@@ -1,4 +1,4 @@
-"""`helm test`: its pod is made, and what it runs tells a ready operator from one that is not."""
+"""`helm test`: its pods are made, and what they run tells a ready program from one that is not."""
 
 from __future__ import annotations
 
@@ -14,15 +14,28 @@ from http import HTTPStatus
 import pytest
 import yaml
 
-from agentspec_usage.devcluster import CommandError
+from agentspec_usage.devcluster import Cluster, CommandError
 from tests.integration.chart.releases import CHART, NAMESPACE, Releases
 
 pytestmark = [pytest.mark.cluster, pytest.mark.helm]
 
 
-@pytest.fixture(params=["leader_election_master_status 1", "go_goroutines 8"])
-def metrics(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+OPERATOR = ("operator-ready.yaml", "OPERATOR_URL", "leader_election_master_status 1")
+CONTROL_PLANE = ("controlplane-ready.yaml", "CONTROL_PLANE_URL", "agentspec_store_commits_total 1")
+
+
+@pytest.fixture(
+    params=[pytest.param(OPERATOR, id="operator"), pytest.param(CONTROL_PLANE, id="controlplane")]
+)
+def asked(request: pytest.FixtureRequest) -> tuple[str, str, str]:
+    """The pod's template, the variable with the program's address, a metric that it has."""
+    template, variable, metric = request.param
+    return template, variable, metric
+
+
+@pytest.fixture(params=[pytest.param(True, id="its own"), pytest.param(False, id="others")])
+def metrics(request: pytest.FixtureRequest, asked: tuple[str, str, str]) -> str:
+    return asked[2] if request.param else "go_goroutines 8"
 
 
 @pytest.fixture(params=[HTTPStatus.OK, HTTPStatus.SERVICE_UNAVAILABLE])
@@ -32,11 +45,12 @@ def readiness(request: pytest.FixtureRequest) -> HTTPStatus:
 
 @pytest.fixture
 def url(metrics: str, readiness: HTTPStatus) -> Iterator[str]:
-    """A server with /readyz and /metrics."""
+    """A server with both programs' readiness and /metrics."""
 
     class Answers(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(readiness if self.path == "/readyz" else HTTPStatus.OK)
+            asked = self.path in ("/readyz", "/health/ready")
+            self.send_response(readiness if asked else HTTPStatus.OK)
             self.end_headers()
             self.wfile.write(metrics.encode() if self.path == "/metrics" else b"ok")
 
@@ -51,23 +65,29 @@ def url(metrics: str, readiness: HTTPStatus) -> Iterator[str]:
         thread.join()
 
 
-def test_its_command_succeeds_only_with_a_ready_operator_that_has_metrics(
-    releases: Releases, url: str, metrics: str, readiness: HTTPStatus
+def test_its_command_succeeds_only_with_a_ready_program_that_has_metrics(
+    chart_cluster: Cluster,
+    url: str,
+    asked: tuple[str, str, str],
+    metrics: str,
+    readiness: HTTPStatus,
 ) -> None:
-    text = releases.cluster.helm(
-        "template", "usage", str(CHART), "-s=templates/tests/operator-ready.yaml"
-    )
+    template, variable, own = asked
+    text = chart_cluster.helm(
+        "template", "usage", str(CHART), f"-s=templates/tests/{template}",
+        "--set=controlPlane.enabled=true",
+    )  # fmt: skip
     (container,) = yaml.safe_load(text)["spec"]["containers"]
     interpreter, *arguments = container["command"]
     assert interpreter == "python"
     ran = subprocess.run(
         [sys.executable, *arguments],
-        env={"OPERATOR_URL": url},
+        env={variable: url},
         capture_output=True,
         timeout=60,
         check=False,
     )
-    good = readiness is HTTPStatus.OK and metrics.startswith("leader")
+    good = readiness is HTTPStatus.OK and metrics == own
     assert (ran.returncode == 0) == good, ran.stderr.decode()
 
 

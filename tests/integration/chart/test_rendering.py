@@ -11,6 +11,7 @@ import yaml
 from agentspec_usage.devcluster import Cluster, CommandError
 from charts.generate import NAMESPACE, REPAIR, generated, stale
 from tests.integration.chart.releases import CHART, Releases
+from tests.integration.chart.rendering import environment, pods, rendered, the
 
 pytestmark = [pytest.mark.cluster, pytest.mark.helm]
 
@@ -37,23 +38,44 @@ EVERYTHING: dict[str, Any] = {
     "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
     "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
     "dashboard": {"enabled": True},
+    "priceBook": "currency: USD\nentries: []\n",
+    "controlPlane": {
+        "enabled": True,
+        "service": {"annotations": {"example.org/a": "b"}},
+        "persistence": {"storageClassName": "fast", "accessMode": "ReadWriteOncePod"},
+    },
 }
 
 MONITORING = ("ServiceMonitor", "PrometheusRule")
 
 
-def rendered(cluster: Cluster, values: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-    """The chart's objects with ``values``, tests and hooks included."""
-    text = cluster.helm(
-        "template", "usage", str(CHART), f"--namespace={NAMESPACE}", "--values=-",
-        stdin=json.dumps(values or {}),
-    )  # fmt: skip
-    return [document for document in yaml.safe_load_all(text) if document]
+@pytest.mark.parametrize(
+    ("program", "variable"),
+    [
+        pytest.param("operator", "AGENTSPEC_OPERATOR_PRICE_BOOK", id="operator"),
+        pytest.param("controlplane", "AGENTSPEC_CONTROLPLANE_PRICE_BOOK", id="control plane"),
+    ],
+)
+def test_the_price_book_is_where_each_program_looks_and_a_new_one_makes_new_pods(
+    cluster: Cluster, program: str, variable: str
+) -> None:
+    def objects_with(text: str) -> list[dict[str, Any]]:
+        return rendered(cluster, {"priceBook": text, "controlPlane": {"enabled": True}})
 
-
-def the(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
-    (found,) = [each for each in objects if each["kind"] == kind]
-    return found
+    text = 'currency: USD\nentries:\n- match: {model: "llama*"}\n  multiplier: 0.5\n'
+    objects = objects_with(text)
+    deployment = the(objects, "Deployment", program)
+    pod = deployment["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    (mount,) = [each for each in container["volumeMounts"] if each["name"] == "price-book"]
+    (volume,) = [each for each in pod["spec"]["volumes"] if each["name"] == "price-book"]
+    book = next(each for each in objects if "price-book.yaml" in each.get("data", {}))
+    assert volume["configMap"] == {"name": book["metadata"]["name"]}
+    ((key, content),) = book["data"].items()
+    assert environment(deployment)[variable] == f"{mount['mountPath']}/{key}"
+    assert content == text
+    other = the(objects_with(text + "#"), "Deployment", program)
+    assert other["spec"]["template"]["metadata"] != pod["metadata"]
 
 
 def monitoring_definition(kind: str) -> dict[str, Any]:
@@ -128,20 +150,20 @@ def test_pods_pass_the_restricted_profile(chart_cluster: Cluster) -> None:
         "label", "namespace", "restricted", "--overwrite",
         "pod-security.kubernetes.io/enforce=restricted",
     )  # fmt: skip
-    objects = rendered(chart_cluster)
-    operator = the(objects, "Deployment")["spec"]["template"]
-    operator["spec"]["serviceAccountName"] = "default"
-    for name, pod in (("operator", operator), ("test", the(objects, "Pod"))):
-        pod["metadata"] = {"name": name, "namespace": "restricted"}
+    every = pods(rendered(chart_cluster, {"controlPlane": {"enabled": True}}))
+    assert len(every) == 4
+    for number, pod in enumerate(every):
+        pod["spec"]["serviceAccountName"] = "default"
+        pod["metadata"] = {"name": f"pod-{number}", "namespace": "restricted"}
         pod.update(apiVersion="v1", kind="Pod")
         answer = chart_cluster.kubectl(
             "apply", "--dry-run=server", "-f", "-", stdin=json.dumps(pod)
         )
-        assert f"pod/{name} created" in answer
+        assert f"pod/pod-{number} created" in answer
 
-    operator["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
-    with pytest.raises(CommandError, match="violates PodSecurity"):
-        chart_cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(operator))
+        pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
+        with pytest.raises(CommandError, match="violates PodSecurity"):
+            chart_cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
 
 
 def test_monitoring_network_policy_and_dashboard_come_only_when_asked_for(
@@ -172,9 +194,8 @@ def test_one_replica_has_no_disruption_budget(chart_cluster: Cluster) -> None:
 def test_the_image_is_the_one_that_was_named(
     chart_cluster: Cluster, image: dict[str, str], expected: str
 ) -> None:
-    objects = rendered(chart_cluster, {"image": image})
-    pods = [the(objects, "Deployment")["spec"]["template"], the(objects, "Pod")]
-    assert {pod["spec"]["containers"][0]["image"] for pod in pods} == {expected}
+    every = pods(rendered(chart_cluster, {"image": image, "controlPlane": {"enabled": True}}))
+    assert {pod["spec"]["containers"][0]["image"] for pod in every} == {expected}
 
 
 def test_named_namespaces_reach_the_operator_its_roles_and_its_network(
@@ -184,8 +205,8 @@ def test_named_namespaces_reach_the_operator_its_roles_and_its_network(
     objects = rendered(
         chart_cluster, {"watchNamespaces": names, "networkPolicy": {"enabled": True}}
     )
-    environment = the(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["env"]
-    assert {"name": "AGENTSPEC_OPERATOR_NAMESPACES", "value": "team-a,team-b"} in environment
+    variables = environment(the(objects, "Deployment"))
+    assert variables["AGENTSPEC_OPERATOR_NAMESPACES"] == "team-a,team-b"
     roles = [each["metadata"]["namespace"] for each in objects if each["kind"] == "Role"]
     assert sorted(roles) == sorted([*names, NAMESPACE])
     assert "ClusterRoleBinding" not in [each["kind"] for each in objects]
@@ -221,6 +242,32 @@ def test_named_namespaces_reach_the_operator_its_roles_and_its_network(
             "operator.namespaceConcurrency is 16",
             "operator.scrapeConcurrency, which is 8",
             id="two values that do not fit",
+        ),
+        pytest.param(
+            {"controlPlane": {"enabled": True, "requestRate": 500}},
+            "controlPlane.requestBurst is 200",
+            "controlPlane.requestRate, which is 500",
+            id="a burst below the rate",
+        ),
+        pytest.param(
+            {
+                "controlPlane": {
+                    "enabled": True,
+                    "persistence": {"ephemeral": True, "existingClaim": "usage"},
+                }
+            },
+            "controlPlane.persistence.ephemeral is true",
+            "existingClaim is usage",
+            id="a volume and none",
+        ),
+        pytest.param(
+            {"controlPlane": {"replicas": 2}}, "'replicas'", "not allowed", id="two control planes"
+        ),
+        pytest.param(
+            {"controlPlane": {"persistence": {"size": "10 GB"}}},
+            "/controlPlane/persistence/size",
+            "'10 GB'",
+            id="size",
         ),
         pytest.param(
             {"networkPolicy": {"apiServerCIDRs": ["10.0.0.1"]}},

@@ -14,12 +14,13 @@ import pytest
 import yaml
 
 from tests.integration.chart.releases import NAMESPACE, Releases
-from tests.integration.chart.rights import Right, allowed, may, resources, service_account
+from tests.integration.chart.rights import Right, allowed, may, resources, rules, service_account
 from tests.integration.crd.observations import Observations
 
 pytestmark = [pytest.mark.cluster, pytest.mark.helm]
 
 OPERATOR = service_account(NAMESPACE, "usage-agentspec-usage")
+CONTROL_PLANE = service_account(NAMESPACE, "usage-agentspec-usage-controlplane")
 ANYBODY = service_account(NAMESPACE, "default")
 PLACES = ("team-a", "team-b", NAMESPACE)
 LEASE = "usage-agentspec-usage-operator"
@@ -74,6 +75,27 @@ def test_with_namespaces_named_it_can_work_in_those_alone(
     releases.install("usage", "--set=watchNamespaces={team-a}")
     expected = work_in("team-a") | {Right("create", "coordination.k8s.io", "leases", NAMESPACE)}
     assert rights_of_the_operator(client) == expected
+
+
+def test_the_control_plane_has_no_rights_and_its_pod_no_token(
+    control_planes: Releases, client: httpx.Client
+) -> None:
+    control_planes.install("usage", "--set=controlPlane.enabled=true")
+    for place in PLACES:
+        anybodys = rules(client, ANYBODY, place)
+        assert rules(client, OPERATOR, place) != anybodys
+        assert rules(client, CONTROL_PLANE, place) == anybodys
+
+    deployments = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
+    for name, token_volumes in (("", 1), ("-controlplane", 0)):
+        found = client.get(f"{deployments}/usage-agentspec-usage{name}").json()
+        pod = found["spec"]["template"] | {"metadata": {"name": f"token{name}"}}
+        # The API server itself adds the token's volume to a pod that is to have it.
+        made = client.post(
+            f"/api/v1/namespaces/{NAMESPACE}/pods", json=pod, params={"dryRun": "All"}
+        )
+        volumes = made.raise_for_status().json()["spec"].get("volumes", [])
+        assert len([volume for volume in volumes if "projected" in volume]) == token_volumes
 
 
 def test_it_renews_its_own_lease_and_no_other(releases: Releases, client: httpx.Client) -> None:

@@ -13,8 +13,19 @@ from tests.integration.crd.observations import Observations
 
 pytestmark = pytest.mark.cluster
 
-DEFAULT = ["NAME", "READY", "TOKENS", "MODEL", "COVERAGE", "UPDATED", "AGE"]
-WIDE = [*DEFAULT, "REASON", "PHASE", "INPUT", "OUTPUT", "CACHED%", "REQS", "PODS", "SOURCE"]
+DEFAULT = ["NAME", "READY", "TOKENS", "COST", "MODEL", "COVERAGE", "UPDATED", "AGE"]
+WIDE = [
+    *DEFAULT,
+    "REASON",
+    "PHASE",
+    "INPUT",
+    "OUTPUT",
+    "CACHED%",
+    "REQS",
+    "PODS",
+    "SOURCE",
+    "$/REQ",
+]
 
 
 def metered(tokens: int, model_id: str) -> dict[str, Any]:
@@ -29,7 +40,14 @@ def metered(tokens: int, model_id: str) -> dict[str, Any]:
             coverage="90%",
             source="agent",
             lastUpdateTime=three_minutes_ago.isoformat(timespec="milliseconds"),
-            display={"tokens": "12.3k", "pods": "2/2", "cachedPercent": "37%"},
+            cost={"status": "Estimated", "amount": "1.234", "currency": "USD"},
+            display={
+                "tokens": "12.3k",
+                "pods": "2/2",
+                "cachedPercent": "37%",
+                "cost": "~$1.23",
+                "costPerCall": "~$0.123",
+            },
         ),
     }
 
@@ -73,17 +91,18 @@ def test_every_name_of_the_kind_lists_it(defined: Cluster, fleet: Observations, 
 def test_the_table_shows_what_was_used(defined: Cluster, fleet: Observations) -> None:
     header, alpha, beta, gamma = table(defined, fleet, "ao")
     assert header == DEFAULT
-    assert alpha[:5] == ["alpha", "True", "12345", "gpt-4o-mini", "90%"]
-    assert alpha[5].startswith("3m")
+    assert alpha[:6] == ["alpha", "True", "12345", "~$1.23", "gpt-4o-mini", "90%"]
+    assert alpha[6].startswith("3m")
     assert beta[2] == "9007199254740991"
-    assert gamma[:6] == ["gamma", "False", "", "", "", ""]
+    assert gamma[:7] == ["gamma", "False", "", "", "", "", ""]
 
 
 def test_the_wide_table_says_why_and_where_from(defined: Cluster, fleet: Observations) -> None:
     header, alpha, _, gamma = table(defined, fleet, "ao", "-o", "wide")
     assert header == WIDE
-    assert alpha[7:] == ["Metered", "Healthy", "12248", "97", "37%", "10", "2/2", "agent"]
-    assert gamma[7:9] == ["AgentUnreachable", "Unhealthy"]
+    shown = ["Metered", "Healthy", "12248", "97", "37%", "10", "2/2", "agent", "~$0.123"]
+    assert alpha[8:] == shown
+    assert gamma[8:10] == ["AgentUnreachable", "Unhealthy"]
 
 
 def test_agents_sort_by_tokens(defined: Cluster, fleet: Observations) -> None:

@@ -19,6 +19,12 @@ pytestmark = pytest.mark.cluster
         pytest.param(
             {"agentRef": {"name": "Not A Name"}}, "spec.agentRef.name", "should match", id="name"
         ),
+        *(
+            pytest.param(
+                {"agentRef": {"name": name}}, "spec.agentRef.name", "should match", id=name
+            )
+            for name in ("a..b", ".a", "a.", "a.-b", "a-.b")
+        ),
         pytest.param(
             {"agentRef": {"name": "a", "kind": "Job"}},
             "spec.agentRef.kind",
@@ -91,6 +97,7 @@ def test_a_wrong_spec_is_refused_with_the_field(
     "spec",
     [
         pytest.param({"agentRef": {"name": "web.v2"}}, id="a name with a dot"),
+        pytest.param({"agentRef": {"name": "a-1.b-2.c"}}, id="a name with dots and hyphens"),
         pytest.param({"agentRef": {"name": "a", "kind": "Service"}}, id="Service"),
         pytest.param(
             {"podSelector": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}, id="Exists"

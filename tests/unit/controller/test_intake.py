@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from agentspec_usage.controller.costs import Costs
 from agentspec_usage.controller.intake import Intake
 from agentspec_usage.controller.register import Register
+from agentspec_usage.pricebook.catalogue import bundled_catalogue
 from tests.fakes.hand_clock import HandClock
 
 
@@ -40,6 +42,7 @@ class Desk:
             register=self.register,
             schedule=self.slots,
             clock=HandClock(),
+            costs=Costs(bundled_catalogue()),
             new_epoch=lambda: "e1",
             pods_of=lambda _: (),
             on_dropped=self.dropped.append,

@@ -145,3 +145,29 @@ def test_a_pod_with_endless_lists_costs_a_bounded_view() -> None:
     assert len(view.ports) == 256
     assert len(view.containers) == 64
     assert len(view.ips) == 8
+
+
+def ended(message: object) -> dict[str, Any]:
+    return {"terminated": {"exitCode": 0, "message": message}}
+
+
+def words_of(*statuses: dict[str, Any]) -> list[tuple[str, str]]:
+    pod = project(pod_json("u", status={"phase": "Running", "containerStatuses": list(statuses)}))
+    return [(words.container, words.message) for words in pod.last_words]
+
+
+def test_what_ended_containers_left_is_kept_if_it_may_be_usage() -> None:
+    mine = '{"instanceId":"a"}'
+    before = '{"instanceId":"b"}'
+    assert words_of(
+        {"name": "agent", "state": ended(mine), "lastState": ended(before)},
+        {"name": "dns", "state": ended("Traceback (most recent call last):")},
+        {"name": "odd", "state": ended(7), "lastState": "none"},
+    ) == [("agent", mine), ("agent", before)]
+
+
+def test_last_words_without_end_are_bounded() -> None:
+    word = '"instanceId"' + "x" * 4000
+    kept = words_of(*({"name": f"c{number}", "state": ended(word)} for number in range(60)))
+    assert [name for name, _ in kept] == ["c0", "c1", "c2"]
+    assert words_of({"name": "agent", "state": ended(word * 4)}) == []
