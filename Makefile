@@ -12,6 +12,9 @@ UV_VERSION := 0.13.9
 MADE_FOR := $(shell { pwd; cat requirements/dev.txt pyproject.toml; } | cksum | cut -d' ' -f1)
 STAMP := $(VENV)/made-for-$(MADE_FOR)
 
+# What is compared with, or checked against, in an environment of its own; made for this lock and this place.
+COMPARED := build/compare/made-for-$(shell { pwd; cat requirements/compare.txt; } | cksum | cut -d' ' -f1)
+
 # What the tests start. A first run builds what neither KUBEBUILDER_ASSETS nor the cache has, before
 # pytest, which would hide the progress.
 PROGRAMS := kube-apiserver etcd kubectl helm kube-controller-manager
@@ -19,17 +22,17 @@ PROGRAMS := kube-apiserver etcd kubectl helm kube-controller-manager
 COMPILE := compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-mutants soak lint format lock chart bench-operator bench-sdk clean
+.PHONY: help env demo test test-mutants soak lint format lock chart bench-operator bench-sdk bench-store bench-sidecar bench-parsing compare clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 env: $(STAMP) ## make .venv with the locked dependencies (PYTHON=python3.12 chooses another Python)
 
-demo: env ## a real API server, the operator and sample agents: a live table until Ctrl-C, or for DEMO_SECONDS=60
+demo: env ## a real API server, the operator, the control plane and sample agents: live tables until Ctrl-C, or for DEMO_SECONDS=60
 	@$(PY) -m examples.demo
 
-test: env ## run every test (PYTEST="-k name" chooses); the first run builds what the tests start
+test: env $(COMPARED) ## run every test (PYTEST="-k name" chooses); the first run builds what the tests start
 	@$(PY) -m agentspec_usage.cli.main devcluster build $(PROGRAMS)
 	$(PY) -m pytest $(PYTEST)
 
@@ -46,6 +49,7 @@ format: env ## repair format and what the linter can repair
 lock: env build/uv ## compile requirements/*.in into locks with hashes and without addresses
 	cd requirements && ../build/uv/bin/uv pip $(COMPILE) dev.in --output-file dev.txt
 	cd requirements && ../build/uv/bin/uv pip $(COMPILE) image.in --output-file image.txt
+	cd requirements && ../build/uv/bin/uv pip $(COMPILE) compare.in --output-file compare.txt
 
 chart: env ## generate the chart's copies, its table of values and charts/install.yaml
 	$(PY) charts/generate.py
@@ -63,6 +67,17 @@ bench-operator: env ## measure the operator with 100 to 10,000 agents (BENCH="--
 bench-sdk: env ## what metering a call costs its agent; writes build/bench/sdk.json
 	$(PY) bench/sdk_bench.py
 
+compare: $(COMPARED) ## make build/compare: what is compared with, or checked against (litellm, botocore)
+
+bench-store: env ## durable records a second, queries and proof; BENCH="--rows 10000000" fills the store first; writes build/bench/store.json
+	$(PY) bench/store_bench.py $(BENCH)
+
+bench-sidecar: env $(COMPARED) ## what the sidecar adds to a model call, beside litellm; writes build/bench/sidecar.json
+	$(PY) -m bench.sidecar_bench $(BENCH)
+
+bench-parsing: env ## how fast responses are parsed; writes build/bench/parsing.json
+	$(PY) bench/parsing_bench.py $(BENCH)
+
 clean: ## remove what was made here: environment, builds, caches (not the per-user cache of programs)
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -74,13 +89,20 @@ $(STAMP):
 	  echo "make env: $(PYTHON) is $$($(PYTHON) --version 2>&1), and 3.11 or newer is needed. Name one: make env PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "make env: $(PYTHON) has no venv module. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
-	@echo "making $(VENV) from $$($(PYTHON) --version): about 70 packages, half a minute"
+	@echo "making $(VENV) from $$($(PYTHON) --version): about 150 packages, a minute"
 	@rm -f $(VENV)/made-for-*
 	@$(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install --disable-pip-version-check --require-hashes -r requirements/dev.txt || { \
 	  echo "make env: the locked dependencies could not be installed (see above). They come from pip's index:"; \
 	  echo "  is there a network? Behind a proxy set HTTPS_PROXY, with a mirror set PIP_INDEX_URL. Then again: make env"; exit 1; }
 	@$(PY) -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(COMPARED):
+	rm -rf build/compare
+	@echo "making build/compare with what is compared with (about a minute)"
+	$(PYTHON) -m venv build/compare
+	build/compare/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/compare.txt
 	@touch $@
 
 build/uv:

@@ -23,6 +23,8 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
         pytest.param((), id="agentspec-usage"),
         pytest.param(("operator",), id="operator"),
         pytest.param(("controlplane",), id="controlplane"),
+        pytest.param(("sidecar",), id="sidecar"),
+        pytest.param(("statement",), id="statement"),
         pytest.param(("verify",), id="verify"),
         pytest.param(("signing-key",), id="signing-key"),
         pytest.param(("devcluster",), id="devcluster"),

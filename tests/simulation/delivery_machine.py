@@ -12,8 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from agentspec_usage.metering.record import CallStatus
 from tests.simulation.delivery_world import AgentProcess, DeliveryWorld
 from tests.simulation.frame_store import FrameStore, MemoryStore
+from tests.simulation.sqlite_store import SqliteFrameStore
 
-__all__ = ["DeliveryMachine"]
+__all__ = ["DeliveryMachine", "SqliteMachine"]
 
 which = st.integers(0, 5)
 
@@ -117,5 +118,15 @@ class DeliveryMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
-            self.world.converge_windows()
-            self.world.converge()
+            try:
+                self.world.converge_windows()
+                self.world.converge()
+            finally:
+                self.world.store.close()
+
+
+class SqliteMachine(DeliveryMachine):
+    """The same agents and faults, and the store that is shipped."""
+
+    def empty_store(self) -> FrameStore:
+        return SqliteFrameStore()

@@ -2,7 +2,7 @@
 
 ``FrameStore`` is what a store must do to take part; ``MemoryStore`` does it with the shipped rule
 and codec and a dictionary for a disk. What it holds is per instance, so that it can be compared
-with the truth cell by cell.
+with the truth cell by cell. (``sqlite_store`` is the shipped store.)
 """
 
 from __future__ import annotations
@@ -54,6 +54,10 @@ class FrameStore(Protocol):
         """Go back to the last backup; to nothing when there is none."""
         ...
 
+    def close(self) -> None:
+        """Leave nothing behind."""
+        ...
+
 
 class MemoryStore:
     """The shipped rule over dictionaries."""
@@ -93,6 +97,9 @@ class MemoryStore:
 
     def restore(self) -> None:
         self._disk = copy.deepcopy(self._backup)
+
+    def close(self) -> None:
+        """What memory held goes with it."""
 
 
 _EMPTY = Stored()

@@ -21,13 +21,15 @@ from tests.simulation.delivery_mutants import DELIVERY_MUTANTS
 from tests.simulation.patching import Mutant, StaleMutant, install
 from tests.simulation.pod_mutants import POD_MUTANTS
 from tests.simulation.status_mutants import STATUS_MUTANTS
+from tests.simulation.store_mutants import STORE_MUTANTS
 
 __all__ = ["MUTANTS", "Verdict", "judge", "main"]
 
 ROOT = Path(__file__).parents[2]
 
 MUTANTS: dict[str, Mutant] = {
-    mutant.name: mutant for mutant in (*DELIVERY_MUTANTS, *POD_MUTANTS, *STATUS_MUTANTS)
+    mutant.name: mutant
+    for mutant in (*DELIVERY_MUTANTS, *STORE_MUTANTS, *POD_MUTANTS, *STATUS_MUTANTS)
 }
 
 EXAMPLES = {"ci": 1500, "soak": 20_000}

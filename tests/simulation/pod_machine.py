@@ -17,9 +17,12 @@ from agentspec_usage.metering.frame import SealedFrame
 from agentspec_usage.metering.outbox import Outbox
 from agentspec_usage.metering.pod_calls import Now
 from agentspec_usage.metering.pod_ledger import (
+    CallDropped,
     CallEnded,
     CallOpened,
     FrameCame,
+    InstanceBegan,
+    InstanceEnded,
     PodEvent,
     PodLedger,
     TimePassed,
@@ -89,6 +92,8 @@ class PodMachine(RuleBasedStateMachine):
         self.file: list[tuple[PodEvent, Now]] = []
         self.ledger = PodLedger()
         self.entered: list[UsageRecord] = []
+        self.refused: list[str] = []
+        self.ended = ZERO
         self.outboxes = [
             Outbox(numbered_id(i), Observer.SDK, encode_frame, replace(LIMITS, records=100))
             for i in (1, 2)
@@ -175,6 +180,18 @@ class PodMachine(RuleBasedStateMachine):
     def end_late(self, number: int) -> None:
         self.end(len(self.calls) - 1 - number % len(self.calls))
 
+    @rule(call_id=st.sampled_from(["", "refused"]))
+    def call_is_refused(self, call_id: str) -> None:
+        """A call that will turn out to have used nothing."""
+        key = f"refused-{len(self.file)}"
+        self.refused.append(key)
+        self.apply(CallOpened(key, call_id))
+
+    @precondition(lambda self: self.refused)
+    @rule()
+    def refusal_is_heard(self) -> None:
+        self.apply(CallDropped(self.refused.pop()))
+
     # What the SDKs tell.
 
     def tell(self, call: Call, outbox: Outbox) -> None:
@@ -237,13 +254,22 @@ class PodMachine(RuleBasedStateMachine):
         self.doubtful = True
         self.now = Now(self.now.steady, self.now.wall + seconds * 1000)
 
-    @rule()
-    def sidecar_restarts(self) -> None:
-        """What is in the file is all there is; calls that were open have no end of their own."""
-        self.ledger = PodLedger()
-        self.entered = []
+    @rule(whence=st.sampled_from(["events", "state"]))
+    def sidecar_restarts(self, whence: str) -> None:
+        """What is in the file is all there is, events or a state in place of them; calls that were
+        open have no end of their own.
+        """
+        replayed = PodLedger()
         for event, now in self.file:
-            self.entered += self.ledger.handle(event, now)
+            replayed.handle(event, now)
+        resumed = PodLedger(self.ledger.state())
+        hold("I2", replayed.state() == resumed.state(), "a state is not what its events were")
+        self.ledger = replayed if whence == "events" else resumed
+        self.end_open_calls()
+
+    def end_open_calls(self) -> None:
+        while self.refused:
+            self.refusal_is_heard()
         for key in self.ledger.open_calls:
             call = self.calls[int(key.removeprefix("key-"))]
             call.open, self.doubtful = False, True
@@ -256,13 +282,24 @@ class PodMachine(RuleBasedStateMachine):
             )
             self.apply(CallEnded(key, call.proxied))
 
+    @rule()
+    def another_instance_begins(self) -> None:
+        """The end was said, or the file is not to be trusted: what was counted stays counted."""
+        self.end_open_calls()
+        self.apply(InstanceEnded())
+        self.holds()
+        self.apply(InstanceBegan())
+        self.ended, self.entered, self.doubtful = self.totals, [], True
+
     # What must hold.
 
     @invariant()
     def holds(self) -> None:
-        totals = self.ledger.totals
+        """Instances add: what ended ones showed last, and what this one shows."""
+        shown = self.ledger.totals
+        totals = self.ended + shown
         upper = self.ledger.upper_tokens
-        bound = totals.total if upper is None else upper
+        bound = self.ended.total + (shown.total if upper is None else upper)
         truth = sum_counts(call.used for call in self.calls)
         known = sum_counts(call.known for call in self.calls)
         metered = replace(totals, unmetered_calls=0)
@@ -272,8 +309,8 @@ class PodMachine(RuleBasedStateMachine):
         hold("I9", bound >= self.upper, f"upper bound fell from {self.upper} to {bound}")
         self.totals, self.upper = totals, bound
         entered = sum_counts(record.counts for record in self.entered)
-        hold("I2", totals.covers(entered), f"billed {entered}, shown {totals}")
-        hold("I2", not self.frames or totals == entered, f"billed {entered}, shown {totals}")
+        hold("I2", shown.covers(entered), f"billed {entered}, shown {shown}")
+        hold("I2", not self.frames or shown == entered, f"billed {entered}, shown {shown}")
         seqs = [record.seq for record in self.entered]
         hold("I2", seqs == list(range(1, len(seqs) + 1)), f"numbered {seqs}")
         numbers = [record.raw for record in self.entered]
@@ -282,6 +319,8 @@ class PodMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "calls"):
             return
+        while self.refused:
+            self.refusal_is_heard()
         for call in self.calls:
             self.end(call.number)
         for outbox in self.outboxes if self.frames else ():

@@ -9,7 +9,7 @@ __all__ = ["POD_MUTANTS"]
 _LEDGER = "agentspec_usage.metering.pod_ledger"
 _CALLS = "agentspec_usage.metering.pod_calls"
 
-_TOTALS = "        return self._entered.join(sum_counts(self._others.values()))\n"
+_TOTALS = "        seen = self._entered.join(sum_counts(self._others.values()))\n"
 
 POD_MUTANTS = (
     Mutant(
@@ -21,12 +21,13 @@ POD_MUTANTS = (
         "winner per bucket",
         "pod",
         (
-            Patch(_LEDGER, _TOTALS, "        return self._won\n"),
+            Patch(_LEDGER, _TOTALS, "        seen = self._won\n"),
             Patch(
                 _LEDGER,
-                "        self._others: dict[str, TokenCounts] = {}\n",
-                "        self._others: dict[str, TokenCounts] = {}\n"
-                "        self._won, self._bucket = ZERO, (ZERO, ZERO)\n",
+                "        self._others = dict(state.others)\n",
+                "        self._others = dict(state.others)\n"
+                "        nothing = sum_counts(())\n"
+                "        self._won, self._bucket = nothing, (nothing, nothing)\n",
             ),
             Patch(
                 _LEDGER,
@@ -65,8 +66,13 @@ POD_MUTANTS = (
         ),
     ),
     Mutant(
+        "an instance shows what the last one showed",
+        "pod",
+        (Patch(_LEDGER, "                self._before += self.totals\n", ""),),
+    ),
+    Mutant(
         "a forgotten call was nobody's",
         "pod",
-        (Patch(_CALLS, "        return record.at > self._horizon\n", "        return True\n"),),
+        (Patch(_CALLS, "        return record.at > self.horizon\n", "        return True\n"),),
     ),
 )

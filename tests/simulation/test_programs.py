@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine
 
 from tests.simulation.checkpoint_machine import CheckpointMachine, SourceMachine
-from tests.simulation.delivery_machine import DeliveryMachine
+from tests.simulation.delivery_machine import DeliveryMachine, SqliteMachine
 from tests.simulation.operator_machine import OperatorMachine
 from tests.simulation.pod_machine import PodMachine
 from tests.simulation.trial import STEPS
@@ -32,6 +32,7 @@ def programs(name: str, machine: type[RuleBasedStateMachine], examples: int) -> 
 
 
 TestAgentsAndTheStore = programs("delivery", DeliveryMachine, 400)
+TestAgentsAndTheSqliteStore = programs("sqlite", SqliteMachine, 150)
 TestSidecarAndSdk = programs("pod", PodMachine, 400)
 TestTwoStaleCheckpoints = programs("checkpoint", CheckpointMachine, 60)
 TestTwoEndpointsOfAPod = programs("source", SourceMachine, 100)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from tests.simulation.checkpoint_machine import CheckpointMachine, SourceMachine
-from tests.simulation.delivery_machine import DeliveryMachine
+from tests.simulation.delivery_machine import DeliveryMachine, SqliteMachine
 from tests.simulation.laws import Violated
 from tests.simulation.operator_machine import OperatorMachine
 from tests.simulation.pod_machine import PodMachine
@@ -17,13 +17,14 @@ __all__ = ["MACHINES", "first_violation"]
 
 MACHINES: dict[str, type[RuleBasedStateMachine]] = {
     "delivery": DeliveryMachine,
+    "sqlite": SqliteMachine,
     "checkpoint": CheckpointMachine,
     "source": SourceMachine,
     "operator": OperatorMachine,
     "pod": PodMachine,
 }
 
-STEPS = {"delivery": 30, "checkpoint": 12, "source": 20, "operator": 12, "pod": 25}
+STEPS = {"delivery": 30, "sqlite": 30, "checkpoint": 12, "source": 20, "operator": 12, "pod": 25}
 """Rules of one program: as many as the states take that matter."""
 
 

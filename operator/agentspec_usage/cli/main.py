@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from agentspec_usage import __version__
-from agentspec_usage.cli import controlplane, devcluster, operator, statement, verify
+from agentspec_usage.cli import controlplane, devcluster, operator, sidecar, statement, verify
 from agentspec_usage.errors import AgentspecUsageError
 
 __all__ = ["build_parser", "main"]
@@ -27,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     operator.register(subparsers)
     controlplane.register(subparsers)
+    sidecar.register(subparsers)
     statement.register(subparsers)
     verify.register(subparsers)
     devcluster.register(subparsers)

@@ -120,7 +120,8 @@ _ROWS = (
     _post("", r"/v1/messages", "anthropic.messages"),
     _post(
         "",
-        _VERTEX + r"/anthropic/models/(?P<model>[^/:]+):rawPredict",
+        # Counting tokens is spelled as if it were a model.
+        _VERTEX + r"/anthropic/models/(?!count-tokens:)(?P<model>[^/:]+):rawPredict",
         "anthropic.messages",
     ),
     _post(
@@ -168,7 +169,7 @@ _ROWS = (
 )
 
 _NO_CALL = re.compile(
-    r"(/count_tokens|:countTokens|/input_tokens|/tokenize|/detokenize|/moderations|/files"
+    r"(/count_tokens|/count-tokens:rawPredict|:countTokens|/input_tokens|/tokenize|/detokenize|/moderations|/files"
     r"|/batches|/models)(/|$)"
 )
 """POSTs that use nothing, also where an upstream's configuration names a surface for the rest."""

@@ -27,10 +27,11 @@ from agentspec_usage.errors import UsageError
 from agentspec_usage.metering.buffer import BufferLimits, UnsentBuffer
 from agentspec_usage.metering.counts import ZERO, TokenCounts
 from agentspec_usage.metering.frame import Aggregate, EncodeFrame, Frame, Item, SealedFrame
+from agentspec_usage.metering.outbox_state import OutboxState
 from agentspec_usage.metering.record import UsageRecord
 from agentspec_usage.metering.snapshot import Observer
 
-__all__ = ["Outbox", "Spooled", "outbox_of_spool"]
+__all__ = ["Outbox", "Spooled", "outbox_of_spool", "outbox_of_state"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +202,57 @@ class Outbox:
         self._finishing = True
         self._final_is_durable = not any(one.frame.final for one in spooled.frames)
 
+    def state(self) -> OutboxState:
+        """Everything that is not durable elsewhere, for ``outbox_of_state``."""
+        return OutboxState(
+            self._instance_id,
+            self._observer,
+            self._durable,
+            self._durable_totals,
+            tuple(self._sealed),
+            self._buffer.state(),
+            self._finishing,
+            self._final_is_durable,
+            self._rolled_back,
+        )
+
+    def resume(self, state: OutboxState) -> None:
+        """Go on where an outbox of this instance stood, to the byte; see ``outbox_of_state``."""
+        self._durable, self._durable_totals = state.durable, state.durable_totals
+        self._sealed = deque(state.sealed)
+        self._buffer = UnsentBuffer(self._limits, state.buffer)
+        self._finishing = state.finishing
+        self._final_is_durable = state.final_is_durable
+        self._rolled_back = state.rolled_back
+
+    def was_sealed(self, sealed: SealedFrame) -> None:
+        """This frame was sealed in an earlier life: it may have been sent, and is sent again.
+
+        One that repaired what a receiver had lost is of no further use: the receiver says again
+        where it stands.
+        """
+        frame = sealed.frame
+        after = self._sealed[-1].frame.last if self._sealed else self._durable
+        if frame.since != after or frame.lost:
+            return
+        self._buffer.skip_to(frame.last, frame.totals)
+        self._sealed.append(sealed)
+        self._finishing = self._finishing or frame.final
+
+    def was_acknowledged(self, durable: int, *, final: bool) -> None:
+        """In an earlier life the receiver answered that it has the calls up to ``durable``."""
+        while self._sealed and self._sealed[0].frame.last <= durable:
+            if self._sealed[0].frame.final and not final:
+                return
+            frame = self._sealed.popleft().frame
+            self._durable, self._durable_totals = frame.last, frame.totals
+        self._final_is_durable = final
+
+    @property
+    def final_is_durable(self) -> bool:
+        """Whether the receiver answered that it has the end."""
+        return self._final_is_durable
+
     def _ends(self) -> bool:
         return self._final_is_durable or any(sealed.frame.final for sealed in self._sealed)
 
@@ -247,6 +299,15 @@ def outbox_of_spool(spooled: Spooled, encode: EncodeFrame) -> Outbox:
     """The outbox that goes on sending what an ended instance spooled."""
     outbox = Outbox(spooled.instance_id, spooled.observer, encode)
     outbox.refill(spooled)
+    return outbox
+
+
+def outbox_of_state(
+    state: OutboxState, encode: EncodeFrame, limits: BufferLimits | None = None
+) -> Outbox:
+    """The outbox that goes on where one of an earlier life stood."""
+    outbox = Outbox(state.instance_id, state.observer, encode, limits)
+    outbox.resume(state)
     return outbox
 
 

@@ -11,6 +11,7 @@ because wall clocks step. A step raises the horizon as well: for a while no stam
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -63,20 +64,26 @@ class ProxiedCall:
 
 
 class PodCalls:
-    """The calls of one pod's proxy, by key, in the order in which they were opened.
+    """The calls of one pod's proxy, by key, in the order of their last change: everything that
+    goes by an order goes by this one, so that a list of the calls is their whole state.
 
     ``pending_tokens`` are those of ended calls that do not count yet.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, calls: Iterable[ProxiedCall] = ()) -> None:
         self._calls: dict[str, ProxiedCall] = {}
         self._by_id: dict[tuple[str, str], list[str]] = {}
         self._pending: dict[str, ProxiedCall] = {}
         self.pending_tokens = 0
         self._unmatched_kinds: Counter[tuple[bool, bool]] = Counter()
-        self._clock: Now | None = None
-        self._swept = 0
-        self._horizon = -1
+        self.clock: Now | None = None
+        self.swept = 0
+        self.horizon = -1
+        for call in calls:
+            self.put(call)
+
+    def __iter__(self) -> Iterator[ProxiedCall]:
+        return iter(self._calls.values())
 
     @property
     def open_keys(self) -> tuple[str, ...]:
@@ -85,16 +92,16 @@ class PodCalls:
 
     def advance(self, now: Now) -> Now:
         """Time passes; the moment it is, on a steady clock that never goes back."""
-        before = self._clock
+        before = self.clock
         if before is None:
-            self._swept = now.steady
+            self.swept = now.steady
         else:
             now = Now(max(now.steady, before.steady), now.wall)
             expected = before.wall + now.steady - before.steady
             if abs(now.wall - expected) > _STEP_MS:
                 self._raise_horizon(max(now.wall, expected))
-        self._clock = now
-        if now.steady - self._swept >= _SWEEP_MS or len(self._calls) > MAX_CALLS:
+        self.clock = now
+        if now.steady - self.swept >= _SWEEP_MS or len(self._calls) > MAX_CALLS:
             self._sweep(now)
         return now
 
@@ -109,9 +116,16 @@ class PodCalls:
         self.put(call)
         return call
 
+    def drop(self, key: str) -> None:
+        """Forget an open call that used nothing. One that has ended stays as it is."""
+        known = self._calls.get(key)
+        if known is not None and known.record is None:
+            self._unindex(known)
+            del self._calls[key]
+
     def put(self, call: ProxiedCall) -> None:
         """Remember ``call`` as it is now."""
-        known = self._calls.get(call.key)
+        known = self._calls.pop(call.key, None)
         if known is not None:
             self._unindex(known)
         self._calls[call.key] = call
@@ -133,6 +147,10 @@ class PodCalls:
                 break
             overdue.append(call)
         return overdue
+
+    def waiting(self) -> list[ProxiedCall]:
+        """Ended calls that do not count yet."""
+        return list(self._pending.values())
 
     def match_of(self, record: UsageRecord) -> ProxiedCall | None:
         """The call that ``record`` tells of too: complete ones first, an open one last."""
@@ -157,13 +175,13 @@ class PodCalls:
 
     def is_within_memory(self, record: UsageRecord) -> bool:
         """Whether no call that could be ``record``'s was forgotten."""
-        return record.at > self._horizon
+        return record.at > self.horizon
 
     def _equal(self, record: UsageRecord) -> list[ProxiedCall]:
         return [self._calls[key] for index in ids_of(record) for key in self._by_id.get(index, ())]
 
     def _sweep(self, now: Now) -> None:
-        self._swept = now.steady
+        self.swept = now.steady
         # A tenth at once, so that a crowded ledger does not sweep at every call.
         room = MAX_CALLS if len(self._calls) <= MAX_CALLS else MAX_CALLS * 9 // 10
         for call in list(self._calls.values()):
@@ -179,7 +197,7 @@ class PodCalls:
         return call.key in self._pending
 
     def _raise_horizon(self, wall: int) -> None:
-        self._horizon = max(self._horizon, wall + MATCH_MS)
+        self.horizon = max(self.horizon, wall + MATCH_MS)
 
     def _unindex(self, call: ProxiedCall) -> None:
         pending = self._pending.pop(call.key, None)

@@ -20,17 +20,20 @@ grow. Where a side gives totals and no calls, the pod's totals are the maximum o
 bound is their sum: equal totals prove nothing (calls A and B against B and C).
 
 The ledger is a pure function of its events. A shell that writes each event to a file before it
-shows, sends or acknowledges what came of it can be killed at any moment.
+shows, sends or acknowledges what came of it can be killed at any moment. Where a file may lack
+events that were shown already, or the end was said, the ledger goes on as another *instance*: it
+remembers every call, and counts from where the last one stood, so that instances add.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from agentspec_usage.metering.counts import MAX_COUNT, ZERO, TokenCounts, sum_counts
+from agentspec_usage.metering.counts import MAX_COUNT, TokenCounts, sum_counts
 from agentspec_usage.metering.frame import Aggregate, Frame
 from agentspec_usage.metering.pod_calls import Now, PodCalls, ProxiedCall
 from agentspec_usage.metering.pod_reports import Reports
+from agentspec_usage.metering.pod_state import NEW_POD, CallsState, PodState
 from agentspec_usage.metering.receiving import NOTHING, Apply, Verdict, Watermark, accept
 from agentspec_usage.metering.record import NO_CONTEXT, CallStatus, UsageRecord
 from agentspec_usage.metering.record_bounds import bounded_record
@@ -38,9 +41,12 @@ from agentspec_usage.metering.snapshot import UsageSnapshot
 
 __all__ = [
     "MAX_LISTED",
+    "CallDropped",
     "CallEnded",
     "CallOpened",
     "FrameCame",
+    "InstanceBegan",
+    "InstanceEnded",
     "PodEvent",
     "PodLedger",
     "TimePassed",
@@ -71,6 +77,13 @@ class CallEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class CallDropped:
+    """The open call used nothing: it was refused, never sent, or answered from a cache."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class FrameCame:
     """An SDK of the pod sent a frame."""
 
@@ -90,37 +103,91 @@ class TimePassed:
     """Nothing but time."""
 
 
-PodEvent = CallOpened | CallEnded | FrameCame | TotalsSeen | TimePassed
+@dataclass(frozen=True, slots=True)
+class InstanceEnded:
+    """This instance counts no more: calls that wait for a better report count as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceBegan:
+    """What comes from here on belongs to another instance, which begins at nothing."""
+
+
+PodEvent = (
+    CallOpened
+    | CallEnded
+    | CallDropped
+    | FrameCame
+    | TotalsSeen
+    | TimePassed
+    | InstanceEnded
+    | InstanceBegan
+)
 
 
 class PodLedger:
     """The state after the events so far. Not thread-safe."""
 
-    def __init__(self) -> None:
-        self._calls = PodCalls()
-        self._entered = ZERO
-        self._seq = 0
-        self._senders: dict[str, Watermark] = {}
-        self._listed = Reports()
-        self._unjoined = 0
-        self._others: dict[str, TokenCounts] = {}
-        self._upper = 0
+    def __init__(self, state: PodState = NEW_POD) -> None:
+        self._calls = PodCalls(state.calls.calls)
+        self._calls.clock = state.calls.clock
+        self._calls.swept, self._calls.horizon = state.calls.swept, state.calls.horizon
+        self._listed = Reports(state.listed)
+        self._entered, self._seq = state.entered, state.seq
+        self._before = state.before
+        self._entered_before, self._seq_before = state.entered_before, state.seq_before
+        self._senders = dict(state.senders)
+        self._others = dict(state.others)
+        self._unjoined, self._upper = state.unjoined, state.upper
         self._fresh: list[UsageRecord] = []
+
+    def state(self) -> PodState:
+        """Everything, at this moment."""
+        calls = self._calls
+        return PodState(
+            CallsState(tuple(calls), calls.clock, calls.swept, calls.horizon),
+            tuple(self._listed),
+            self._entered,
+            self._seq,
+            self._before,
+            self._entered_before,
+            self._seq_before,
+            dict(self._senders),
+            dict(self._others),
+            self._unjoined,
+            self._upper,
+        )
 
     @property
     def totals(self) -> TokenCounts:
-        """What was used, for certain."""
-        return self._entered.join(sum_counts(self._others.values()))
+        """What was used in this instance, for certain."""
+        seen = self._entered.join(sum_counts(self._others.values()))
+        # Beside totals of another side, calls that enter may have been counted before: what enters
+        # is billed in this instance, so it is the least that is shown.
+        return seen.increase_since(self._before).join(
+            self._entered.increase_since(self._entered_before)
+        )
 
     @property
     def seq(self) -> int:
-        """Calls that entered."""
-        return self._seq
+        """Calls that entered in this instance."""
+        return self._seq - self._seq_before
+
+    @property
+    def has_senders(self) -> bool:
+        """Whether SDKs tell of calls."""
+        return bool(self._senders)
+
+    @property
+    def has_totals_alone(self) -> bool:
+        """Whether no call ever entered, so that all there is are other sources' totals."""
+        return not self._seq and not self._before
 
     @property
     def upper_tokens(self) -> int | None:
         """The most tokens that it can be, where that is more than the totals."""
-        return self._upper if self._upper > self.totals.total else None
+        upper = self._upper - self._before.total
+        return upper if upper > self.totals.total else None
 
     @property
     def listed(self) -> int:
@@ -149,9 +216,15 @@ class PodLedger:
                 self._came(frame, digest)
             case TotalsSeen(snapshot):
                 self._see_totals(snapshot)
-            case TimePassed():
+            case CallDropped(key):
+                self._calls.drop(key)
+            case InstanceBegan():
+                self._before += self.totals
+                self._entered_before, self._seq_before = self._entered, self._seq
+            case TimePassed() | InstanceEnded():
                 pass
-        for call in self._calls.overdue(now):
+        ends = isinstance(event, InstanceEnded)
+        for call in self._calls.waiting() if ends else self._calls.overdue(now):
             self._enter_call(call)
         self._decide_listed()
         self._raise_upper()
@@ -233,7 +306,7 @@ class PodLedger:
     def _enter(self, record: UsageRecord) -> None:
         self._seq += 1
         self._entered += record.counts
-        self._fresh.append(replace(record, seq=self._seq))
+        self._fresh.append(replace(record, seq=self.seq))
 
     def _see_totals(self, snapshot: UsageSnapshot) -> None:
         if snapshot.instance_id is None or snapshot.via is not None:

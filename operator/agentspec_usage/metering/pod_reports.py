@@ -6,7 +6,7 @@ and on nothing else, and found by id when the call that it tells of ends at last
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from agentspec_usage.metering.record import UsageRecord
 
@@ -31,14 +31,21 @@ def kinds_of(record: UsageRecord) -> Kinds:
 class Reports:
     """Listed reports, oldest first among those of the same kinds."""
 
-    def __init__(self) -> None:
+    def __init__(self, reports: Iterable[UsageRecord] = ()) -> None:
         self._by_kinds: dict[Kinds, dict[int, UsageRecord]] = {}
         self._by_id: dict[tuple[str, str], list[tuple[Kinds, int]]] = {}
         self._serial = 0
         self.tokens = 0
+        for report in reports:
+            self.add(report)
 
     def __len__(self) -> int:
         return sum(map(len, self._by_kinds.values()))
+
+    def __iter__(self) -> Iterator[UsageRecord]:
+        """All of them, oldest first."""
+        listed = [pair for group in self._by_kinds.values() for pair in group.items()]
+        return (report for _, report in sorted(listed, key=lambda pair: pair[0]))
 
     def add(self, report: UsageRecord) -> None:
         kinds = kinds_of(report)
@@ -67,7 +74,7 @@ class Reports:
 
     def kinds(self) -> list[Kinds]:
         """The kinds of the reports that are listed."""
-        return [kinds for kinds, group in self._by_kinds.items() if group]
+        return sorted(kinds for kinds, group in self._by_kinds.items() if group)
 
     def _take(self, kinds: Kinds, serial: int) -> UsageRecord:
         report = self._by_kinds[kinds].pop(serial)

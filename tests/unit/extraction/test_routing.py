@@ -59,6 +59,11 @@ def test_a_provider_and_a_path_make_a_surface(provider: str, path: str, surface:
         ("POST", "/v1/messages/count_tokens"),
         ("POST", "/v1/responses/input_tokens"),
         ("POST", "/v1beta/models/gemini-2.5-pro:countTokens"),
+        # https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/count-tokens
+        (
+            "POST",
+            "/v1/projects/p/locations/us-east5/publishers/anthropic/models/count-tokens:rawPredict",
+        ),
         ("POST", "/tokenize"),
         ("POST", "/v1/moderations"),
         ("POST", "/v1/files"),

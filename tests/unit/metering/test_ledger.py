@@ -12,7 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentspec_usage.metering.counts import MAX_COUNT, TokenCounts, sum_counts
+from agentspec_usage.metering.counts import (
+    COMPONENTS,
+    MAX_COUNT,
+    TokenCounts,
+    counts_of,
+    sum_counts,
+)
 from agentspec_usage.metering.ledger import Ledger
 from agentspec_usage.metering.names import is_showable
 from agentspec_usage.metering.series import MAX_SERIES, OTHER, SeriesKey
@@ -50,6 +56,23 @@ def test_totals_are_the_sum_of_the_calls_and_of_the_rows(
     assert seen.totals.calls >= len(calls)
     assert seen.rows_complete
     assert [row.key.model for row in seen.rows] == list(dict.fromkeys(model for model, _ in calls))
+
+
+said = st.dictionaries(
+    st.integers(0, len(COMPONENTS) - 3),
+    st.integers(-1, 9) | st.sampled_from([MAX_COUNT, MAX_COUNT + 1, True, 1.0, None]),
+)
+
+
+@given(st.lists(said, max_size=8))
+def test_a_call_that_says_its_parts_counts_as_one_that_says_everything(
+    calls: list[dict[int, Any]],
+) -> None:
+    one, other = Ledger(A, started_at=0), Ledger(A, started_at=0)
+    for given_parts in calls:
+        parts = {**given_parts, COMPONENTS.index("calls"): 1}
+        assert one.record_parts(GPT, parts) is other.record(GPT, counts_of(parts))
+    assert one.snapshot(1) == other.snapshot(1)
 
 
 def test_a_call_counts_as_one_when_it_does_not_say_how_many(ledger: Ledger) -> None:

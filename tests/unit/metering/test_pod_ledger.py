@@ -11,9 +11,12 @@ from agentspec_usage.metering.frame import Aggregate, Frame
 from agentspec_usage.metering.pod_calls import MATCH_MS, MAX_CALLS, REMEMBER_MS, Now
 from agentspec_usage.metering.pod_ledger import (
     MAX_LISTED,
+    CallDropped,
     CallEnded,
     CallOpened,
     FrameCame,
+    InstanceBegan,
+    InstanceEnded,
     PodLedger,
     TimePassed,
     TotalsSeen,
@@ -251,3 +254,56 @@ def test_a_crowd_of_aborted_calls_counts_before_it_is_forgotten(stage: Stage) ->
         stage.proxied(f"k-{number}", 2, CallStatus.ABORTED, call_id=f"c-{number}")
     stage.later(MATCH_MS)
     assert stage.ledger.totals.input == 2 * (MAX_CALLS + 100)
+
+
+def test_a_call_that_used_nothing_is_none_and_is_waited_for_no_more(stage: Stage) -> None:
+    stage.ledger.handle(CallOpened("k"), stage.now)
+    stage.tells(10, response_id="r1")
+    assert stage.counted == []
+    stage.entered += stage.ledger.handle(CallDropped("k"), stage.now)
+    assert stage.counted == [(10, "blue")]
+    assert stage.ledger.open_calls == ()
+    assert stage.ledger.upper_tokens is None
+
+
+def test_a_call_that_ended_cannot_be_dropped(stage: Stage) -> None:
+    stage.proxied("k", 10, call_id="c1")
+    stage.ledger.handle(CallDropped("k"), stage.now)
+    stage.tells(10, call_id="c1")
+    assert stage.counted == [(10, "")]
+
+
+def test_a_call_that_waits_for_a_better_report_counts_when_the_instance_ends(stage: Stage) -> None:
+    stage.proxied("k", 4, CallStatus.ABORTED, call_id="c1")
+    assert stage.counted == []
+    stage.entered += stage.ledger.handle(InstanceEnded(), stage.now)
+    assert stage.counted == [(4, "")]
+    assert stage.ledger.totals.input == 4
+
+
+def test_another_instance_begins_at_nothing_and_remembers_every_call(stage: Stage) -> None:
+    stage.proxied("k", 10, call_id="c1")
+    stage.ledger.handle(InstanceEnded(), stage.now)
+    stage.ledger.handle(InstanceBegan(), stage.now)
+    assert (stage.ledger.totals, stage.ledger.seq) == (TokenCounts(), 0)
+    assert stage.ledger.upper_tokens is None
+    stage.tells(10, call_id="c1")
+    assert stage.ledger.totals == TokenCounts()
+    stage.proxied("l", 3, call_id="c2")
+    assert [one.seq for one in stage.entered] == [1, 1]
+    assert stage.ledger.totals.input == 3
+
+
+def test_totals_of_another_side_count_in_a_new_instance_only_beyond_what_was_shown(
+    stage: Stage,
+) -> None:
+    stage.proxied("k", 10)
+    stage.ledger.handle(TotalsSeen(UsageSnapshot(tokens(25), instance_id=A)), stage.now)
+    stage.ledger.handle(InstanceEnded(), stage.now)
+    stage.ledger.handle(InstanceBegan(), stage.now)
+    stage.ledger.handle(TotalsSeen(UsageSnapshot(tokens(25), instance_id=A)), stage.now)
+    assert stage.ledger.totals.input == 0
+    stage.ledger.handle(TotalsSeen(UsageSnapshot(tokens(32), instance_id=A)), stage.now)
+    assert stage.ledger.totals.input == 7
+    stage.proxied("l", 9)
+    assert stage.ledger.totals.input == 9

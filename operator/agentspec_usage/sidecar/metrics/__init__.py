@@ -1,0 +1,1 @@
+"""What the sidecar tells Prometheus. Everything that a stranger could choose is a bounded label."""
