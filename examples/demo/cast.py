@@ -4,62 +4,78 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["AGENTS", "NAMESPACE", "Program", "SampleAgent"]
+__all__ = ["AGENTS", "NAMESPACE", "SampleAgent"]
 
 NAMESPACE = "demo"
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A module of ``examples.agents``; ``workers`` is how many of its processes say what they
-    used."""
-
-    module: str
-    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class SampleAgent:
     """An agent with its AgentObservation.
 
-    ``programs`` run in each of its pods, ``port_name`` and ``port`` are the container port that
-    says where its usage is: named agentspec-usage, or sidecar-usage for a sidecar. Its pods
-    are found through a Deployment of its name, or by label. ``readable`` is False for the one
-    whose usage nobody can know.
+    ``module`` of ``examples.agents`` is what runs in each of its pods, in so many worker processes.
+    Its pods are found through a Deployment of its name, or by label.
+
+    ``counts``: it says itself what it used. ``sidecar``: its pods have one, which is then what the
+    operator reads. ``registered``: it has a key of the control plane, so that its usage, or its
+    sidecar's, is pushed there. ``readable`` is False for the one whose usage nobody can know.
     """
 
     name: str
+    module: str
     shows: str
-    programs: tuple[Program, ...]
     replicas: int = 1
-    port_name: str = "agentspec-usage"
-    port: int = 8080
+    workers: int = 1
     deployment: bool = False
+    counts: bool = True
+    sidecar: bool = False
+    registered: bool = False
     readable: bool = True
 
 
 AGENTS = (
     SampleAgent(
         "support-bot",
-        "a Deployment with two replicas: the sum of both",
-        (Program("agent"),),
+        "support_bot",
+        "OpenAI's client, streamed; a Deployment with two replicas: the sum of both",
         replicas=2,
         deployment=True,
+        registered=True,
     ),
     SampleAgent(
         "research",
-        "two worker processes behind one port: each answers for itself alone",
-        (Program("workers", workers=2),),
+        "research",
+        "a LangGraph graph with a tool, metered at its node",
+        registered=True,
+    ),
+    SampleAgent(
+        "triage",
+        "triage",
+        "two worker processes behind one port: any of them answers for both",
+        workers=2,
+        registered=True,
+    ),
+    SampleAgent(
+        "writer",
+        "writer",
+        "Anthropic's client; the SDK and a sidecar see each call, which counts once",
+        sidecar=True,
+        registered=True,
     ),
     SampleAgent(
         "checkout",
-        "serves nothing itself, its sidecar hears of its calls by events",
-        (Program("ring"), Program("pushing")),
-        port_name="sidecar-usage",
-        port=4001,
+        "checkout",
+        "does not meter: its sidecar alone does",
+        counts=False,
+        sidecar=True,
+        registered=True,
     ),
-    SampleAgent("gymcoach", "AgentSpec's own dialect: an estimate", (Program("legacy"),)),
+    SampleAgent("gymcoach", "gymcoach", "AgentSpec's own dialect: an estimate"),
     SampleAgent(
-        "flaky", "answers errors and garbage: READY is False", (Program("broken"),), readable=False
+        "flaky",
+        "flaky",
+        "answers errors and garbage: READY is False",
+        counts=False,
+        readable=False,
     ),
 )

@@ -1,94 +1,144 @@
-"""Two statements of one number: what kubectl shows, and what each agent says it used."""
+"""Five statements of one number: what the provider bills an agent, what the agent says it used and
+what its sidecar does, what kubectl shows, and what the control plane has stored.
+
+They are compared when nobody asks any more. The control plane's is read last, after the agents have
+ended, because what an agent pushes at its end belongs to it.
+"""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import httpx
 
 from agentspec_usage.devcluster import Cluster
 from examples.demo.cast import AGENTS, NAMESPACE, SampleAgent
-from examples.demo.processes import SampleProcess
+from examples.demo.manifests import SamplePod
 
-__all__ = ["Comparison", "compare_until_equal", "report", "silence"]
+__all__ = [
+    "Comparison",
+    "Shown",
+    "report",
+    "said_by_agents",
+    "said_by_sidecars",
+    "shown_until_equal",
+]
 
-_SILENCE_SECONDS = 10.0
 _POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """What kubectl shows of an agent. ``tokens`` is None while it shows no number."""
+
+    tokens: int | None = None
+    ready: str = "missing"
+    reason: str = "no reason"
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
-    """One agent. ``shown`` is None while kubectl shows no number."""
+    """One agent, and who says of it how many tokens it used: None who says nothing."""
 
     agent: SampleAgent
-    used: int
-    shown: int | None
-    ready: str
-    reason: str
+    shown: Shown
+    billed: int | None = None
+    said: int | None = None
+    said_by_sidecar: int | None = None
+    stored: int | None = None
 
     @property
     def holds(self) -> bool:
-        """Equal numbers; of the agent that cannot be read, that it is said."""
+        """Everybody who has to say a number says the same one; of the agent that cannot be read,
+        that is said.
+        """
         if not self.agent.readable:
-            return self.ready == "False"
-        return self.shown == self.used and self.ready == "True"
+            return self.shown.ready == "False"
+        numbers = {self.billed, self.shown.tokens}
+        if self.agent.counts:
+            numbers.add(self.said)
+        if self.agent.sidecar:
+            numbers.add(self.said_by_sidecar)
+        if self.agent.registered:
+            numbers.add(self.stored)
+        return len(numbers) == 1 and bool(self.billed) and self.shown.ready == "True"
 
 
-def silence(processes: Sequence[SampleProcess]) -> dict[str, int]:
-    """Stop every model call; what each agent then says it used, by agent's name."""
-    for process in processes:
-        process.quiet()
-    deadline = time.monotonic() + _SILENCE_SECONDS
-    used = {agent.name: 0 for agent in AGENTS}
-    for process in processes:
-        used[process.pod.agent.name] += sum(n or 0 for n in process.used(deadline))
-    return used
+def said_by_agents(pods: Sequence[SamplePod]) -> Mapping[str, int]:
+    """What each agent says it used, as far as it counts: the sum of its pods' answers."""
+    return _sums((pod, f"{pod.agent_url}/agentspec/usage") for pod in pods if pod.agent.counts)
 
 
-def compare_until_equal(
-    cluster: Cluster, used: Mapping[str, int], seconds: float
-) -> list[Comparison]:
-    """Compare until everything holds, for ``seconds`` at most: the operator reads every few
-    seconds."""
+def said_by_sidecars(pods: Sequence[SamplePod]) -> Mapping[str, int]:
+    """What each agent's sidecars say it used."""
+    return _sums((pod, f"{pod.sidecar_url}/usage") for pod in pods if pod.agent.sidecar)
+
+
+def _sums(urls: Iterable[tuple[SamplePod, str]]) -> Mapping[str, int]:
+    said: Counter[str] = Counter()
+    for pod, url in urls:
+        usage = httpx.get(url, trust_env=False).raise_for_status().json()
+        said[pod.agent.name] += usage["totalTokens"]
+    return said
+
+
+def shown_until_equal(
+    cluster: Cluster, wanted: Mapping[str, int], seconds: float
+) -> Mapping[str, Shown]:
+    """What kubectl shows of each agent, as soon as it is what is wanted, after ``seconds`` at
+    latest: the operator reads every few seconds.
+    """
     deadline = time.monotonic() + seconds
     while True:
-        comparisons = _compare(cluster, used)
-        if all(c.holds for c in comparisons) or time.monotonic() > deadline:
-            return comparisons
+        shown = _shown(cluster)
+        equal = all(shown[name].tokens == tokens for name, tokens in wanted.items())
+        if equal or time.monotonic() > deadline:
+            return shown
         time.sleep(_POLL_SECONDS)
 
 
 def report(comparisons: Sequence[Comparison]) -> str:
     """A line an agent."""
-    lines = [f"{'AGENT':<14}{'KUBECTL':>12}{'AGENT SAYS':>14}  "]
-    for c in comparisons:
-        shown = "-" if c.shown is None else str(c.shown)
-        said = str(c.used) if c.agent.readable else "-"
-        verdict = "equal" if c.agent.readable else "cannot be read, and kubectl says so"
-        if not c.holds:
-            verdict = f"NOT EQUAL (Ready is {c.ready}, {c.reason})"
-        lines.append(f"{c.agent.name:<14}{shown:>12}{said:>14}  {verdict}")
+    columns: Sequence[tuple[str, Callable[[Comparison], int | None]]] = (
+        ("PROVIDER BILLS", lambda c: c.billed),
+        ("AGENT SAYS", lambda c: c.said),
+        ("SIDECAR SAYS", lambda c: c.said_by_sidecar),
+        ("KUBECTL", lambda c: c.shown.tokens),
+        ("CONTROL PLANE", lambda c: c.stored),
+    )
+    lines = [f"{'AGENT':<12}" + "".join(f"{name:>16}" for name, _ in columns)]
+    for comparison in comparisons:
+        numbers = (number(comparison) for _, number in columns)
+        cells = "".join(f"{'-' if n is None else n:>16}" for n in numbers)
+        lines.append(f"{comparison.agent.name:<12}{cells}  {_verdict(comparison)}")
     return "\n".join(lines)
 
 
-def _compare(cluster: Cluster, used: Mapping[str, int]) -> list[Comparison]:
+def _verdict(comparison: Comparison) -> str:
+    if not comparison.holds:
+        shown = comparison.shown
+        return f"NOT EQUAL (Ready is {shown.ready}, {shown.reason})"
+    return "equal" if comparison.agent.readable else "cannot be read, and kubectl says so"
+
+
+def _shown(cluster: Cluster) -> Mapping[str, Shown]:
     text = cluster.kubectl("get", "agentobservations", "-n", NAMESPACE, "-o", "json")
-    statuses = {
+    statuses: dict[str, Any] = {
         item["metadata"]["name"]: item.get("status", {}) for item in json.loads(text)["items"]
     }
-    comparisons = []
+    shown = {}
     for agent in AGENTS:
         status = statuses.get(agent.name, {})
         conditions = {c["type"]: c for c in status.get("conditions", ())}
         ready = conditions.get("Ready", {})
-        comparisons.append(
-            Comparison(
-                agent,
-                used[agent.name],
-                status.get("usage", {}).get("totalTokens"),
-                ready.get("status", "missing"),
-                ready.get("reason", "no reason"),
-            )
+        shown[agent.name] = Shown(
+            status.get("usage", {}).get("totalTokens"),
+            ready.get("status", "missing"),
+            ready.get("reason", "no reason"),
         )
-    return comparisons
+    return shown

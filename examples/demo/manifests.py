@@ -13,20 +13,29 @@ from typing import Any
 
 from examples.demo.cast import NAMESPACE, SampleAgent
 
-__all__ = ["SamplePod", "objects_of", "pods_of", "running_status"]
+__all__ = ["AGENT_PORT", "SIDECAR_PORT", "SamplePod", "objects_of", "pods_of", "running_status"]
 
+AGENT_PORT = 8080
+SIDECAR_PORT = 4001
 CHECK_INTERVAL = 5
 _IMAGE = "registry.invalid/sample-agent:1"
 
 
 @dataclass(frozen=True, slots=True)
 class SamplePod:
-    """One pod; ``number`` counts the pods of the demo and makes its address and its seed."""
+    """One pod, with an address of its own."""
 
     agent: SampleAgent
     name: str
-    number: int
     address: str
+
+    @property
+    def agent_url(self) -> str:
+        return f"http://{self.address}:{AGENT_PORT}"
+
+    @property
+    def sidecar_url(self) -> str:
+        return f"http://{self.address}:{SIDECAR_PORT}"
 
 
 def pods_of(agents: tuple[SampleAgent, ...], network: str) -> list[SamplePod]:
@@ -34,7 +43,7 @@ def pods_of(agents: tuple[SampleAgent, ...], network: str) -> list[SamplePod]:
     127.0.0.0/8."""
     owners = [(agent, index) for agent in agents for index in range(agent.replicas)]
     return [
-        SamplePod(agent, f"{agent.name}-{index}", number, f"{network}.{number}")
+        SamplePod(agent, f"{agent.name}-{index}", f"{network}.{number}")
         for number, (agent, index) in enumerate(owners, start=1)
     ]
 
@@ -49,23 +58,28 @@ def objects_of(agents: tuple[SampleAgent, ...], pods: list[SamplePod]) -> dict[s
 
 def running_status(pod: SamplePod, now: str) -> dict[str, Any]:
     """What a kubelet would report of ``pod``."""
-    return {
+    status = {
         "phase": "Running",
         "podIP": pod.address,
         "podIPs": [{"ip": pod.address}],
         "startTime": now,
         "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": now}],
-        "containerStatuses": [
-            {
-                "name": "agent",
-                "image": _IMAGE,
-                "imageID": "",
-                "containerID": f"demo://{pod.name}",
-                "ready": True,
-                "restartCount": 0,
-                "state": {"running": {"startedAt": now}},
-            }
-        ],
+        "containerStatuses": [_container_status(pod, "agent", now)],
+    }
+    if pod.agent.sidecar:
+        status["initContainerStatuses"] = [_container_status(pod, "sidecar", now)]
+    return status
+
+
+def _container_status(pod: SamplePod, container: str, now: str) -> dict[str, Any]:
+    return {
+        "name": container,
+        "image": _IMAGE,
+        "imageID": "",
+        "containerID": f"demo://{pod.name}-{container}",
+        "ready": True,
+        "restartCount": 0,
+        "state": {"running": {"startedAt": now}},
     }
 
 
@@ -92,8 +106,21 @@ def _pod(pod: SamplePod) -> dict[str, Any]:
 
 
 def _pod_spec(agent: SampleAgent) -> dict[str, Any]:
-    port = {"name": agent.port_name, "containerPort": agent.port}
-    return {"containers": [{"name": "agent", "image": _IMAGE, "ports": [port]}]}
+    container: dict[str, Any] = {"name": "agent", "image": _IMAGE}
+    if agent.counts or not agent.sidecar:
+        container["ports"] = [{"name": "agentspec-usage", "containerPort": AGENT_PORT}]
+    spec: dict[str, Any] = {"containers": [container]}
+    if agent.sidecar:
+        # An init container that goes on running: it starts before the agent and ends after it.
+        spec["initContainers"] = [
+            {
+                "name": "sidecar",
+                "image": _IMAGE,
+                "restartPolicy": "Always",
+                "ports": [{"name": "sidecar-usage", "containerPort": SIDECAR_PORT}],
+            }
+        ]
+    return spec
 
 
 def _labels(agent: SampleAgent) -> Mapping[str, str]:

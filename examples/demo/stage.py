@@ -44,7 +44,7 @@ def start_operator(cluster: Cluster, log: Path) -> subprocess.Popen[bytes]:
     kubeconfig = cluster.service_account_kubeconfig(
         _OPERATOR_NAMESPACE, _OPERATOR_ACCOUNT, cluster.directory / "operator.kubeconfig"
     )
-    environment = {"HOME": cluster.environment["HOME"], "PATH": cluster.environment["PATH"]}
+    environment = {"HOME": cluster.environment["HOME"]}
     command = ["-m", "agentspec_usage.cli.main", "operator", f"--kubeconfig={kubeconfig}", *_FLAGS]
     return start(command, log=log, environment=environment)
 
@@ -54,9 +54,10 @@ def create_agents(cluster: Cluster, pods: list[SamplePod]) -> None:
     cluster.ensure_namespace(NAMESPACE)
     cluster.kubectl("apply", "-f", "-", stdin=json.dumps(objects_of(AGENTS, pods)))
     now = f"{datetime.fromtimestamp(time.time(), tz=UTC):%Y-%m-%dT%H:%M:%SZ}"
-    for pod in pods:
-        patch = json.dumps({"status": running_status(pod, now)})
-        cluster.kubectl(
-            *("patch", "pod", pod.name, f"--namespace={NAMESPACE}"),
-            *("--subresource=status", "--type=merge", f"--patch={patch}"),
-        )
+    with cluster.client() as client:
+        for pod in pods:
+            client.patch(
+                f"/api/v1/namespaces/{NAMESPACE}/pods/{pod.name}/status",
+                content=json.dumps({"status": running_status(pod, now)}),
+                headers={"Content-Type": "application/merge-patch+json"},
+            ).raise_for_status()

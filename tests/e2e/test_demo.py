@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -22,22 +21,16 @@ pytestmark = pytest.mark.cluster
 
 
 class _Demo:
-    """A demo with a directory of its own for temporary files, and a mark on its processes."""
+    """A demo with a directory of its own for temporary files, by which its processes are known."""
 
     def __init__(self, directory: Path, **environment: str) -> None:
         self.directory = directory
-        self._mark = secrets.token_hex(16)
         self._output = directory.with_suffix(".txt")
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "examples.demo"],
                 cwd=ROOT,
-                env={
-                    **os.environ,
-                    **environment,
-                    "TMPDIR": str(directory),
-                    "DEMO_TEST_MARK": self._mark,
-                },
+                env={**os.environ, **environment, "TMPDIR": str(directory)},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -56,8 +49,8 @@ class _Demo:
             time.sleep(0.1)
 
     def processes(self) -> list[str]:
-        """The command lines of what the demo started: by its mark, or by its directory."""
-        found = []
+        """The command lines of what the demo started: each knows its directory."""
+        found, mark = [], str(self.directory).encode()
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit() or int(entry.name) == os.getpid():
                 continue
@@ -66,7 +59,7 @@ class _Demo:
                 environment = (entry / "environ").read_bytes()
             except OSError:
                 continue
-            if self._mark.encode() in environment or str(self.directory).encode() in command:
+            if mark in environment or mark in command:
                 found.append(command.replace(b"\0", b" ").decode(errors="replace"))
         return found
 
@@ -91,16 +84,21 @@ def directory(tmp_path: Path, binaries: Binaries) -> Path:
     return made
 
 
-def test_a_demo_that_ends_by_itself_shows_what_the_agents_say_and_leaves_nothing(
+def test_a_demo_that_ends_by_itself_shows_one_number_an_agent_and_leaves_nothing(
     directory: Path,
 ) -> None:
-    demo = _Demo(directory, DEMO_SECONDS="15")
+    demo = _Demo(directory, DEMO_SECONDS="10")
     code = demo.process.wait(PATIENCE_SECONDS)
     assert code == 0, demo.output
-    for agent in AGENTS:
-        line = next(
-            line for line in reversed(demo.output.splitlines()) if line.startswith(agent.name)
-        )
+    header, *lines = demo.output.splitlines()[-1 - len(AGENTS) :]
+    assert header.split("  ")[0] == "AGENT"
+    for agent, line in zip(AGENTS, lines, strict=True):
+        name, *columns = line.split()
+        assert name == agent.name
+        numbers = [column for column in columns if column.isdecimal()]
+        said = (agent.readable, agent.readable, agent.counts, agent.sidecar, agent.registered)
+        assert len(numbers) == sum(said), line
+        assert len(set(numbers)) == agent.readable, line
         assert line.endswith("equal" if agent.readable else "kubectl says so")
     assert demo.processes() == []
     assert demo.files() == []
@@ -118,8 +116,11 @@ def test_a_demo_that_is_stopped_leaves_nothing(
     directory: Path, number: signal.Signals, code: int
 ) -> None:
     demo = _Demo(directory, DEMO_SECONDS="")
-    demo.wait_for("NAME")
-    assert any("examples.agents" in command for command in demo.processes())
+    demo.wait_for("RECORD TOKENS")
+    running = " ".join(demo.processes())
+    assert all(f"examples.agents.{agent.module}" in running for agent in AGENTS)
+    assert "cli.main controlplane" in running
+    assert "cli.main sidecar" in running
     demo.process.send_signal(number)
     assert demo.process.wait(PATIENCE_SECONDS) == code, demo.output
     demo.assert_nothing_is_left()

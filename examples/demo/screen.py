@@ -1,28 +1,23 @@
-"""``kubectl get agentobservations``, printed again and again."""
+"""What the demo shows: kubectl's table and the control plane's, again and again."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from agentspec_usage.devcluster import Cluster
-from examples.demo.cast import NAMESPACE
-
-__all__ = ["COMMAND", "LiveTable"]
-
-COMMAND = f"kubectl get agentobservations -n {NAMESPACE}"
+__all__ = ["Screen"]
 
 _LIVE_SECONDS = 2.0
 _PLAIN_SECONDS = 10.0
 
 
-class LiveTable:
-    """On a terminal the table is redrawn in place, elsewhere (a log) printed now and then."""
+class Screen:
+    """On a terminal it is redrawn in place, elsewhere (a log) printed now and then."""
 
-    def __init__(self, cluster: Cluster, stream: TextIO) -> None:
-        self._cluster = cluster
+    def __init__(self, views: Sequence[Callable[[], str]], stream: TextIO) -> None:
+        self._views = views
         self._stream = stream
         self._in_place = stream.isatty()
         self._lines = 0
@@ -37,10 +32,9 @@ class LiveTable:
 
     def show(self) -> None:
         """Show it as it is now."""
-        text = self._cluster.kubectl(*COMMAND.split()[1:])
+        shown = "".join(f"{view()}\n" for view in self._views)
         if self._in_place and self._lines:
             self._stream.write(f"\x1b[{self._lines}F\x1b[J")
-        shown = f"$ {COMMAND}\n{text}\n"
         self._lines = shown.count("\n")
         self._stream.write(shown)
         self._stream.flush()
