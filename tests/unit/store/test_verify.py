@@ -238,6 +238,11 @@ def test_an_edit_of_any_detail_of_a_row_names_the_row(
             id="a bucket's sum",
         ),
         pytest.param(
+            "UPDATE instances SET seq = 3",
+            "instances: instance 1: seq is below its rows': they would be taken again",
+            id="a watermark",
+        ),
+        pytest.param(
             "UPDATE instance_totals SET output = 0 WHERE path = 'applied'",
             "instance_totals: instance 1: applied is not the sum of its rows",
             id="an instance's totals",

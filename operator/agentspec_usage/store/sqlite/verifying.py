@@ -18,9 +18,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from agentspec_usage.metering.counts import COMPONENTS
-from agentspec_usage.metering.frame import BUCKET_MS
-from agentspec_usage.metering.periods import DAY_MS
 from agentspec_usage.store.errors import StoreUnusableError
 from agentspec_usage.store.proof.chain import Batch, Head, follows
 from agentspec_usage.store.proof.checkpoints import Checkpoint, SignedCheckpoint
@@ -35,9 +32,8 @@ from agentspec_usage.store.proof.tree import root_of
 from agentspec_usage.store.sqlite.charges import (
     BUCKET_COSTS,
     DAY_COSTS,
-    summed_count,
-    summed_money,
 )
+from agentspec_usage.store.sqlite.differences import first_difference
 from agentspec_usage.store.sqlite.journal import ledger_of
 from agentspec_usage.store.sqlite.opening import open_verified, schema_difference
 from agentspec_usage.store.sqlite.rollups import BUCKETS, DAYS
@@ -162,13 +158,13 @@ class _Walk:
         self._encoder = RowEncoder()
         self._ledger, self._genesis = "", Head(0, b"", 0)
         self._head = self._genesis
-        self._hashes: dict[int, Head] = {}
         self._signed_to = 0
         self._erased = 0
         self._signed = 0
 
     @property
     def good(self) -> int:
+        """The newest batch that was found to be good."""
         return self._head.batch
 
     def schema(self) -> None:
@@ -224,25 +220,9 @@ class _Walk:
             self._signed_to = max(self._signed_to, checkpoint.head.last)
 
     def sums(self) -> None:
-        """What is kept as sums is the sum of the rows."""
-        for table, grain in ((BUCKETS, BUCKET_MS), (DAYS, DAY_MS)):
-            for row in self._connection.execute(_sums_that_differ(table, grain)):
-                start, agent, series = row
-                raise _WrongError(
-                    f"{table}: start {start}, agent {agent}, series {series}",
-                    "it is not the sum of its rows",
-                )
-        for table, grain in ((BUCKET_COSTS, BUCKET_MS), (DAY_COSTS, DAY_MS)):
-            for row in self._connection.execute(_costs_that_differ(table, grain)):
-                start, agent, series = row
-                raise _WrongError(
-                    f"{table}: start {start}, agent {agent}, series {series}",
-                    "it is not the sum of its charges",
-                )
-        for instance, *_ in self._connection.execute(_TOTALS_THAT_DIFFER):
-            raise _WrongError(
-                f"instance_totals: instance {instance}", "applied is not the sum of its rows"
-            )
+        """What is kept of the rows beside them is what the rows say."""
+        if found := first_difference(self._connection):
+            raise _WrongError(*found)
 
     def indexes(self) -> None:
         """What finds rows by their time finds all of them, and no other."""
@@ -349,48 +329,3 @@ class _Walk:
             "SELECT hash, last_item FROM batches WHERE batch = ?", (batch,)
         ).fetchone()
         return Head(batch, *row)
-
-
-def _sums_that_differ(table: str, grain: int) -> str:
-    """The first key whose kept sum is not that of its rows, on either side."""
-    columns = ", ".join(COMPONENTS)
-    summed = ", ".join(summed_count(column) for column in COMPONENTS)
-    from_rows = (
-        f"SELECT at - at % {grain} AS start, agent, series, count(*) AS items, {summed} "
-        "FROM items JOIN instances USING (instance) GROUP BY 1, 2, 3"
-    )
-    kept = f"SELECT start, agent, series, items, {columns} FROM {table}"
-    return (
-        f"SELECT start, agent, series FROM (SELECT * FROM ({from_rows}) EXCEPT {kept}) "
-        f"UNION ALL SELECT start, agent, series FROM ({kept} EXCEPT SELECT * FROM ({from_rows})) "
-        "ORDER BY 1, 2, 3 LIMIT 1"
-    )
-
-
-def _costs_that_differ(table: str, grain: int) -> str:
-    """The first key whose kept costs are not those of its charges, on either side."""
-    from_rows = (
-        f"SELECT items.at - items.at % {grain} AS start, agent, series, currency, "
-        f"{summed_money('charges')}, "
-        f"{summed_count('CASE WHEN partly THEN 0 ELSE calls END')}, "
-        f"{summed_count('CASE WHEN estimated THEN calls ELSE 0 END')} "
-        "FROM charges JOIN items USING (item) JOIN instances USING (instance) GROUP BY 1, 2, 3, 4"
-    )
-    kept = (
-        f"SELECT start, agent, series, currency, {summed_money('kept')}, priced, estimated "
-        f"FROM {table} AS kept GROUP BY 1, 2, 3, 4"
-    )
-    return (
-        f"SELECT start, agent, series FROM (SELECT * FROM ({from_rows}) EXCEPT {kept}) "
-        f"UNION ALL SELECT start, agent, series FROM ({kept} EXCEPT SELECT * FROM ({from_rows})) "
-        "ORDER BY 1, 2, 3 LIMIT 1"
-    )
-
-
-_TOTALS_THAT_DIFFER = f"""
-    SELECT instance FROM (
-        SELECT instance, {", ".join(summed_count(column) for column in COMPONENTS)}
-        FROM items GROUP BY instance
-        EXCEPT
-        SELECT instance, {", ".join(COMPONENTS)} FROM instance_totals WHERE path = 'applied')
-    ORDER BY 1 LIMIT 1"""
