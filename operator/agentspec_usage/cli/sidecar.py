@@ -72,5 +72,5 @@ def _api_key(control_plane_url: str, path: str) -> str:
     else:
         path, key = API_KEY, os.environ.get(API_KEY, "").strip()
     if not key or not key.isprintable():
-        raise SettingsError(f"{path}: expected the agent's key for {control_plane_url}")
+        raise SettingsError(f"{path}: expected the agent's key for the control plane")
     return key

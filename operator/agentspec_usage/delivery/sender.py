@@ -71,13 +71,16 @@ class NoAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SenderStats:
-    """What happened so far. ``refused`` instances wait for somebody to look."""
+    """What happened so far. ``refused`` instances wait for somebody to look. ``last_error`` stays
+    when it is over; ``failing`` says whether it is not.
+    """
 
     requests: int = 0
     failures: int = 0
     last_error: str = ""
     backlog: int = 0
     refused: tuple[str, ...] = ()
+    failing: bool = False
 
 
 @dataclass(slots=True)
@@ -120,12 +123,14 @@ class Sender:
     @property
     def stats(self) -> SenderStats:
         state = self._state
+        refused = tuple(key for key, line in state.lines.items() if line.refusals)
         return SenderStats(
             state.requests,
             state.failures,
             state.last_error,
             sum(line.outbox.backlog for line in state.lines.values()),
-            tuple(key for key, line in state.lines.items() if line.refusals),
+            refused,
+            bool(state.in_a_row or refused),
         )
 
     def add(self, outbox: Outbox, on_settled: Callable[[], None] | None = None) -> None:

@@ -169,8 +169,8 @@ _ROWS = (
 )
 
 _NO_CALL = re.compile(
-    r"(/count_tokens|/count-tokens:rawPredict|:countTokens|/input_tokens|/tokenize|/detokenize|/moderations|/files"
-    r"|/batches|/models)(/|$)"
+    r"(/count_tokens|/count-tokens:rawPredict|:countTokens|/input_tokens|/tokenize|/detokenize"
+    r"|/moderations|/files|/batches|/models)(/|$)"
 )
 """POSTs that use nothing, also where an upstream's configuration names a surface for the rest."""
 

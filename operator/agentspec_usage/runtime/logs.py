@@ -24,6 +24,10 @@ _PLAIN = re.compile(r"[^\s\"'=\x00-\x1f\x7f-\x9f]+")
 _LONGEST_VALUE = 4096
 
 
+_TOO_TALKATIVE = ("kopf.objects", "httpx", "httpcore")
+"""A line for each object or each request, with whole URLs: a line a tick says nothing."""
+
+
 def configure_logging(form: Literal["json", "text"], level: str, stream: TextIO) -> None:
     """Send every logger of the process to ``stream``, from ``level`` up, and nowhere else."""
     handler = logging.StreamHandler(stream)
@@ -33,7 +37,8 @@ def configure_logging(form: Literal["json", "text"], level: str, stream: TextIO)
         root.removeHandler(earlier)
     root.addHandler(handler)
     root.setLevel(level.upper())
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    for name in _TOO_TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
 
 

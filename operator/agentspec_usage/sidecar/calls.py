@@ -210,6 +210,7 @@ class LedgerFacts:
     durable_seq: int = 0
     backlog: int | None = None
     forward_failures: int = 0
-    last_forward_error: str = ""
+    forward_error: str = ""
+    """Why nothing goes out now, "" once something did again."""
     source: str = "proxy"
     """Where the counts come from: "proxy", "proxy+sdk", "proxy+agent", "proxy+events", …"""

@@ -49,7 +49,7 @@ class LedgerView:
             durable_seq=0 if outbox is None else outbox.durable,
             backlog=None if stats is None else stats.backlog,
             forward_failures=0 if stats is None else stats.failures,
-            last_forward_error="" if stats is None else stats.last_error,
+            forward_error=stats.last_error if stats is not None and stats.failing else "",
             source="+".join(["proxy", *account.other_sides]),
         )
 

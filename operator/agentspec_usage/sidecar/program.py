@@ -18,11 +18,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 from agentspec_usage import __version__
 from agentspec_usage.delivery.sender import SenderStats
 from agentspec_usage.errors import SettingsError
+from agentspec_usage.extraction.providers import table_name
 from agentspec_usage.runtime.clock import Clock, SystemClock
 from agentspec_usage.runtime.ids import draw_128_bits, new_instance_id
 from agentspec_usage.scrape.http import HttpScraper, ScrapeSettings
@@ -64,6 +66,9 @@ _TICK_SECONDS = 2.0
 def run_sidecar(settings: SidecarSettings, api_key: str) -> int:
     """Run until SIGTERM or SIGINT. The exit code: 0 for a stop that was asked for."""
     upstreams, limits = _upstreams(settings)
+    _warn_of_unknown(upstreams)
+    if settings.control_plane_url:
+        _checked("control_plane_url", settings.control_plane_url)
     target = agent_target(settings.agent_url) if settings.agent_url else None
     clock = SystemClock()
     keeper = LedgerKeeper(
@@ -231,12 +236,25 @@ def _upstreams(settings: SidecarSettings) -> tuple[tuple[Upstream, ...], BudgetL
     if settings.upstreams_file:
         file = read_upstreams(Path(settings.upstreams_file))
         return tuple(entry.upstream() for entry in file.upstreams), file.budgets
+    url = _checked("upstream_url", settings.upstream_url)
+    return (Upstream(settings.upstream_provider, url),), None
+
+
+def _checked(name: str, url: str) -> str:
     try:
-        url = upstream_url(settings.upstream_url)
+        return upstream_url(url)
     except ValueError as error:
         # Not the address itself: what is wrong with it may be the password in it.
-        raise SettingsError(f"upstream_url: {error}") from error
-    return (Upstream(settings.upstream_provider, url),), None
+        raise SettingsError(f"{name}: {error}") from error
+
+
+def _warn_of_unknown(upstreams: Sequence[Upstream]) -> None:
+    for upstream in upstreams:
+        if not table_name(upstream.provider):
+            logger.warning(
+                "a provider that no table knows: its answers are read as OpenAI's shape",
+                extra={"provider": upstream.provider, "prefix": upstream.prefix},
+            )
 
 
 def _boot_id() -> str:

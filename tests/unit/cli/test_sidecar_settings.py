@@ -68,6 +68,12 @@ def run(*flags: str, **environment: str) -> str:
             id="a key file that is not there",
         ),
         pytest.param(
+            (f"--upstream-url={LEADS_NOWHERE}", "--control-plane-url=http://me:secret@plane"),
+            {"AGENTSPEC_SIDECAR_API_KEY": "key"},
+            "control_plane_url: expected a URL without user, query and fragment",
+            id="a control plane with a password",
+        ),
+        pytest.param(
             (f"--upstream-url={LEADS_NOWHERE}", "--audit-ring-size=many"),
             {},
             "--audit-ring-size 'many'",

@@ -112,6 +112,23 @@ def test_pauses_double_up_to_a_bound_and_are_the_senders_own(sender: Sender) -> 
     assert sender.stats.last_error == "ConnectError"
 
 
+def test_it_is_failing_until_something_is_taken_again(sender: Sender) -> None:
+    sender.add(outbox_with(1))
+    said = [sender.stats.failing]
+    sender.answered(request_at(sender, 0), NoAnswer("ConnectError"), 0)
+    said.append(sender.stats.failing)
+    sender.answered(again := request_at(sender, 60), stored(MemoryStore(), again), 60)
+    said.append(sender.stats.failing)
+    assert said == [False, True, False]
+    assert sender.stats.last_error == "ConnectError"
+
+
+def test_it_is_failing_while_an_instance_is_refused(sender: Sender) -> None:
+    sender.add(outbox_with(1))
+    sender.answered(request_at(sender, 0), Reply(422), 0)
+    assert (sender.stats.failing, sender.stats.refused) == (True, (A,))
+
+
 @pytest.mark.parametrize(
     ("asked", "least", "most"),
     [

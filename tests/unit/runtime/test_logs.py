@@ -17,12 +17,13 @@ from agentspec_usage.runtime.logs import JsonFormatter, TextFormatter, configure
 def root() -> Iterator[logging.Logger]:
     """The process's root logger, put back as it was."""
     logger = logging.getLogger()
-    kopf = logging.getLogger("kopf.objects")
-    before = logger.handlers[:], logger.level, kopf.level
+    others = [logging.getLogger(name) for name in ("kopf.objects", "httpx", "httpcore")]
+    handlers, level, levels = logger.handlers[:], logger.level, [other.level for other in others]
     yield logger
-    logger.handlers[:], _, _ = before
-    logger.setLevel(before[1])
-    kopf.setLevel(before[2])
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+    for other, before in zip(others, levels, strict=True):
+        other.setLevel(before)
     logging.captureWarnings(capture=False)
 
 
@@ -112,12 +113,15 @@ def test_configuring_twice_writes_each_line_once_and_from_the_level_up(
     assert [json.loads(line)["message"] for line in second.getvalue().splitlines()] == ["loud"]
 
 
-def test_kopf_s_line_per_object_is_left_out_and_its_warnings_are_not(root: logging.Logger) -> None:
+@pytest.mark.parametrize("name", ["kopf.objects", "httpx", "httpcore.http11"])
+def test_a_line_per_object_or_request_is_left_out_and_warnings_are_not(
+    root: logging.Logger, name: str
+) -> None:
     stream = io.StringIO()
     configure_logging("text", "debug", stream)
 
-    logging.getLogger("kopf.objects").info("Handler succeeded")
-    logging.getLogger("kopf.objects").warning("Handler failed")
+    logging.getLogger(name).info("POST http://plane/?key=secret succeeded")
+    logging.getLogger(name).warning("it failed")
 
     assert "succeeded" not in stream.getvalue()
     assert "failed" in stream.getvalue()

@@ -68,7 +68,7 @@ class HealthPages:
         if not facts.durable_file and not facts.fault:
             checks.append(_no_volume("ledger-file", "a restart begins another instance"))
         if facts.backlog is not None:
-            checks.append(_check("forwarding", facts.last_forward_error))
+            checks.append(_check("forwarding", facts.forward_error))
         if self._parts.usage_log is not None:
             checks.append(_check("usage-log", self._parts.usage_log.stats.fault))
         if self._parts.budget is not None:

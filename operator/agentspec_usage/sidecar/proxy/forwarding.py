@@ -31,6 +31,8 @@ _HOP_BY_HOP = frozenset(
         b"upgrade",
     )
 )
+_OF_THE_BODY = frozenset({b"content-length", b"content-type", b"content-encoding"})
+
 _ONLY_HERE = frozenset((b"expect", CALL_ID, b"content-length", b"host"))
 _NEVER_TRAILERS = _HOP_BY_HOP | {b"content-length", b"host", b"content-encoding", b"trailer"}
 
@@ -122,5 +124,6 @@ def trailers_to_send(trailers: Sequence[HeaderLine]) -> Sequence[HeaderLine]:
 
 
 def _connection_names(lines: Iterable[HeaderLine]) -> frozenset[bytes]:
+    """What is for one hop alone. What a body needs to be read is not, whoever says so."""
     named = tokens(lines, b"connection")
-    return _HOP_BY_HOP.union(named) if named else _HOP_BY_HOP
+    return _HOP_BY_HOP.union(named) - _OF_THE_BODY if named else _HOP_BY_HOP

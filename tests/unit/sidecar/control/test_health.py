@@ -51,7 +51,7 @@ async def test_a_sidecar_with_nothing_wrong_is_ready(
         ),
         pytest.param({"backlog": 7}, "ready", ("forwarding", "pass"), id="a backlog"),
         pytest.param(
-            {"backlog": 7, "last_forward_error": "connection refused"},
+            {"backlog": 7, "forward_error": "connection refused"},
             "degraded",
             ("forwarding", "fail"),
             id="no control plane",

@@ -115,3 +115,11 @@ def test_a_length_that_no_longer_holds_is_left_out() -> None:
     lines = answered(b"Content-Length: 3", FramingKind.CHUNKED, close=True)
     assert b"Content-Length: 3" not in lines
     assert lines[-2:] == [b"Transfer-Encoding: chunked", b"Connection: close"]
+
+
+def test_what_a_body_needs_is_no_hops_own_whoever_says_so() -> None:
+    lines = answered(
+        b"Connection: content-length, content-type\r\nContent-Length: 3\r\nContent-Type: a/b",
+        FramingKind.LENGTH,
+    )
+    assert lines[1:3] == [b"Content-Length: 3", b"Content-Type: a/b"]
