@@ -22,7 +22,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "sdk.md").read_text()
 BLOCKS = re.findall(r"(?:<!-- runs: (\w+) -->\n)?```python\n(.*?)```", PAGE, re.DOTALL)
 NAMED = {name: block for name, block in BLOCKS if name}
 PLAIN = [block for name, block in BLOCKS if not name]
-CONTROL_PLANE = "http://agentspec-usage.agentspec:8000"
+CONTROL_PLANE = "http://agentspec-usage-controlplane.agentspec-system:8000"
 
 
 def run(block: str, **given: Any) -> dict[str, Any]:
