@@ -97,6 +97,13 @@ async def test_the_watch_goes_on_after_the_api_server_was_away(
         lambda: watched.watch.named(admin.namespace, "after") is not None,
     )
     assert watched.gone() == set()
+    await _stands_again(watched, admin)
+
+
+async def _stands_again(watched: Watched, admin: Admin) -> None:
+    """What happens after the list is told as well: the watch has its connection."""
+    await admin.create_pod("later")
+    await watched.until(lambda: watched.watch.named(admin.namespace, "later") is not None)
 
 
 class Interrupted(KubeApi):
@@ -140,6 +147,7 @@ async def test_a_pod_deleted_while_nothing_was_heard_is_told_gone_after_the_next
     await watched.until(lambda: watched.watch.named(admin.namespace, "new") is not None)
 
     assert watched.gone() == {"vanishes"}
+    await _stands_again(watched, admin)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
