@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentspec_usage.controller.kube_error import ApiError
 from agentspec_usage.controller.sources import AGENT_PORT_NAME
-from agentspec_usage.controller.status_write import WriteResult
+from agentspec_usage.kube.errors import ApiError
+from agentspec_usage.kube.status_write import WriteResult
 from agentspec_usage.metering.counts import TokenCounts
 from agentspec_usage.metering.series import SeriesKey
 from agentspec_usage.metering.snapshot import Observer, SeriesRow, UsageReading, UsageSnapshot
@@ -99,6 +99,7 @@ class FakeCluster:
         self.on_pod: list[Callable[[str, dict[str, Any]], None]] = []
         self.on_status: list[Callable[[Mapping[str, Any]], None]] = []
         self.requests: list[str] = []
+        self.namespace_labels: dict[str, str] = {}
         self.seconds = 0.01
         self.down = False
         self.lose_answers = 0
@@ -224,6 +225,10 @@ class FakeCluster:
     async def get_workload(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         await self._answer(f"get {kind}")
         return None
+
+    async def get_namespace(self, name: str) -> dict[str, Any] | None:
+        await self._answer("get namespace")
+        return {"metadata": {"name": name, "labels": dict(self.namespace_labels)}}
 
     async def get_service(self, namespace: str, name: str) -> dict[str, Any] | None:
         return await self.get_workload("Service", namespace, name)

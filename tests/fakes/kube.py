@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
-from agentspec_usage.controller.kube import Listing
-from agentspec_usage.controller.kube_error import ApiError
 from agentspec_usage.controller.pods import PodView
+from agentspec_usage.kube.client import Listing
+from agentspec_usage.kube.errors import ApiError
 
 __all__ = ["FakeLeases", "FakePods", "Line", "pod_json"]
 

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any
 
-from agentspec_usage.controller.status_write import WriteResult
+from agentspec_usage.kube.status_write import WriteResult
 
 __all__ = ["FakeStatusPort", "result"]
 

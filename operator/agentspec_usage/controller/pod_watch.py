@@ -21,10 +21,11 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol
 
-from agentspec_usage.controller.kube import Listing, pods_path
-from agentspec_usage.controller.kube_error import ApiError
+from agentspec_usage.controller.kube import pods_path
 from agentspec_usage.controller.pod_index import PodIndex
 from agentspec_usage.controller.pods import PodView, project
+from agentspec_usage.kube.client import Listing
+from agentspec_usage.kube.errors import ApiError
 from agentspec_usage.runtime.clock import Clock
 from agentspec_usage.runtime.ids import stable_fraction
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from agentspec_usage.controller.kube import KubeApi
-from agentspec_usage.controller.kube_config import connect
-from agentspec_usage.controller.kube_http import KubeHttp
 from agentspec_usage.devcluster import Cluster
+from agentspec_usage.kube.access import connect
+from agentspec_usage.kube.http import KubeHttp
 from tests.contract.crd_schema import ROOT
 
 

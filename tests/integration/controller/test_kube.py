@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from agentspec_usage.controller.kube import KubeApi, pods_path
-from agentspec_usage.controller.kube_config import connect
-from agentspec_usage.controller.kube_error import ApiError
-from agentspec_usage.controller.kube_http import KubeHttp
 from agentspec_usage.controller.pods import project
-from agentspec_usage.controller.status_write import WriteResult
 from agentspec_usage.devcluster import Cluster
+from agentspec_usage.kube.access import connect
+from agentspec_usage.kube.errors import ApiError
+from agentspec_usage.kube.http import KubeHttp
+from agentspec_usage.kube.status_write import WriteResult
 from tests.contract.statuses import usage
 from tests.integration.controller.conftest import Admin
 

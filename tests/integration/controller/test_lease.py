@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from agentspec_usage.controller.kube import KubeApi
-from agentspec_usage.controller.kube_config import connect
-from agentspec_usage.controller.kube_http import KubeHttp
-from agentspec_usage.controller.lease import Elector, LeaseTerms
 from agentspec_usage.devcluster import Cluster
+from agentspec_usage.kube.access import connect
+from agentspec_usage.kube.http import KubeHttp
+from agentspec_usage.kube.lease import Elector, LeaseTerms
 from agentspec_usage.runtime.clock import SystemClock
 
 pytestmark = pytest.mark.cluster
@@ -23,9 +23,9 @@ REPLICA = """
 import asyncio, sys
 from pathlib import Path
 from agentspec_usage.controller.kube import KubeApi
-from agentspec_usage.controller.kube_config import connect
-from agentspec_usage.controller.kube_http import KubeHttp
-from agentspec_usage.controller.lease import Elector, LeaseTerms
+from agentspec_usage.kube.access import connect
+from agentspec_usage.kube.http import KubeHttp
+from agentspec_usage.kube.lease import Elector, LeaseTerms
 from agentspec_usage.runtime.clock import SystemClock
 
 async def main(kubeconfig, namespace):

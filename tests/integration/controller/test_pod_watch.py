@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from agentspec_usage.controller.kube import KubeApi, pods_path
-from agentspec_usage.controller.kube_error import ApiError
-from agentspec_usage.controller.kube_http import KubeHttp
 from agentspec_usage.controller.pod_watch import PodWatch
 from agentspec_usage.controller.pods import PodView
 from agentspec_usage.controller.selector import Selector
 from agentspec_usage.devcluster import Cluster
+from agentspec_usage.kube.errors import ApiError
+from agentspec_usage.kube.http import KubeHttp
 from agentspec_usage.runtime.clock import SystemClock
 from tests.integration.controller.conftest import Admin
 

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from agentspec_usage.controller.kube_error import ApiError
 from agentspec_usage.controller.pod_watch import PodWatch
 from agentspec_usage.controller.pods import PodView
+from agentspec_usage.kube.errors import ApiError
 from tests.fakes.kube import FakePods, pod_json
 from tests.fakes.virtual_time import VirtualClock, run_in_virtual_time
 

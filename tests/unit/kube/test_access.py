@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agentspec_usage.controller.kube_config import connect
 from agentspec_usage.errors import SettingsError
+from agentspec_usage.kube.access import connect
 
 KUBECONFIG = """
 apiVersion: v1

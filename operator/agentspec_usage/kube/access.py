@@ -14,8 +14,8 @@ from typing import Any
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
-from agentspec_usage.controller.kube_error import ApiError
 from agentspec_usage.errors import SettingsError
+from agentspec_usage.kube.errors import ApiError
 
 __all__ = ["Access", "connect"]
 

@@ -12,38 +12,45 @@ from typing import Any
 from agentspec_usage.metering.checkpoint import AccruedCost
 from agentspec_usage.metering.counts import TokenCounts
 from agentspec_usage.pricing.money import PICO, Money
+from agentspec_usage.wire.observed_answer import CostSaid
 
-__all__ = ["cost_display", "cost_fields", "short_number"]
+__all__ = ["cost_fields", "cost_of", "cost_per_call_text", "cost_text", "short_number"]
 
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹"}
 
 
-def cost_fields(cost: AccruedCost, counts: TokenCounts) -> dict[str, Any] | None:
-    """``status.usage.cost``; None where nothing was used."""
+def cost_of(accrued: AccruedCost, counts: TokenCounts) -> CostSaid | None:
+    """What the operator itself says that ``counts`` cost; None where nothing was used."""
     if not counts.total:
         return None
-    unpriced = _unpriced(cost, counts)
-    fields: dict[str, Any] = {"status": "Estimated" if cost.tokens else "Unpriced"}
-    if cost.tokens:
+    unpriced = max(counts.total - accrued.tokens, 0)
+    if not accrued.tokens:
+        return CostSaid("Unpriced", unpriced_tokens=unpriced)
+    return CostSaid("Estimated", accrued.pico, accrued.currency, unpriced)
+
+
+def cost_fields(cost: CostSaid) -> dict[str, Any]:
+    """``status.usage.cost``, and that of a period."""
+    fields: dict[str, Any] = {"status": cost.status}
+    if cost.currency:
         fields["amount"] = str(Money(cost.pico, cost.currency))
         fields["currency"] = cost.currency
-    if unpriced:
-        fields["unpricedTokens"] = unpriced
+    if cost.unpriced_tokens:
+        fields["unpricedTokens"] = cost.unpriced_tokens
     return fields
 
 
-def cost_display(cost: AccruedCost, counts: TokenCounts) -> dict[str, str]:
-    """The texts of the columns COST and $/REQ, where there is something to show."""
-    if not counts.total:
-        return {}
-    if not cost.tokens:
-        return {"cost": "?"}
-    doubt = "?" if _unpriced(cost, counts) else ""
-    display = {"cost": f"~{_short(cost.pico, cost.currency)}{doubt}"}
+def cost_text(cost: CostSaid) -> str:
+    """The text of a column of money."""
+    return _marked(cost, cost.pico)
+
+
+def cost_per_call_text(cost: CostSaid, counts: TokenCounts) -> str | None:
+    """The cost of one of the calls whose usage is known; None where there is none."""
     calls = counts.calls - counts.unmetered_calls
-    if calls > 0:
-        display["costPerCall"] = f"~{_short(cost.pico // calls, cost.currency)}{doubt}"
-    return display
+    if calls <= 0 or not cost.currency:
+        return None
+    return _marked(cost, cost.pico // calls)
 
 
 def short_number(number: int) -> str:
@@ -55,14 +62,20 @@ def short_number(number: int) -> str:
     return str(number)
 
 
-def _unpriced(cost: AccruedCost, counts: TokenCounts) -> int:
-    return max(counts.total - cost.tokens, 0)
+def _marked(cost: CostSaid, pico: int) -> str:
+    if not cost.currency:
+        return "?"
+    estimate = "~" if cost.status == "Estimated" else ""
+    doubt = "?" if cost.unpriced_tokens else ""
+    return f"{estimate}{_short(pico, cost.currency)}{doubt}"
 
 
 def _short(pico: int, currency: str) -> str:
     """Cents from one unit of the currency on, three digits below it, rounded down."""
     symbol = _SYMBOLS.get(currency, f"{currency} ")
-    whole, fraction = divmod(pico, PICO)
+    if pico < 0:
+        symbol = f"-{symbol}"
+    whole, fraction = divmod(abs(pico), PICO)
     if whole >= 10_000:
         return symbol + short_number(whole)
     digits = f"{fraction:012d}"

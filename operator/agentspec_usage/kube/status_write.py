@@ -21,6 +21,7 @@ class Priority(IntEnum):
     FOLD = 0
     CONDITION = 1
     TOKENS = 2
+    MONEY = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agentspec_usage.controller.conditions import (
+from agentspec_usage.status.conditions import (
     Condition,
     ConditionStatus,
     condition_status,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from agentspec_usage.controller.lease import Elector, LeasePort, LeaseTerms
 from agentspec_usage.errors import SettingsError
+from agentspec_usage.kube.lease import Elector, LeasePort, LeaseTerms
 from tests.fakes.kube import FakeLeases, Line
 from tests.fakes.virtual_time import VirtualClock, run_in_virtual_time
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agentspec_usage.controller.kube import write_result
-from agentspec_usage.controller.kube_error import ApiError
+from agentspec_usage.kube.client import write_result
+from agentspec_usage.kube.errors import ApiError
 
 RULE = {"message": "totalTokens must not fall", "field": "status.usage"}
 

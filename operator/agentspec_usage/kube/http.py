@@ -17,8 +17,8 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
-from agentspec_usage.controller.kube_config import Access
-from agentspec_usage.controller.kube_error import ApiError
+from agentspec_usage.kube.access import Access
+from agentspec_usage.kube.errors import ApiError
 
 __all__ = ["KubeHttp"]
 

@@ -20,8 +20,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from agentspec_usage.controller.kube_error import ApiError
 from agentspec_usage.errors import SettingsError
+from agentspec_usage.kube.errors import ApiError
 from agentspec_usage.runtime.clock import Clock, to_rfc3339
 from agentspec_usage.runtime.ids import stable_fraction
 
