@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from agentspec_usage.errors import UsageError
 from agentspec_usage.metering.frame import BUCKET_MS
 
-__all__ = ["DAY_MS", "LocalDay", "Pieces", "Span", "local_days", "pieces_of"]
+__all__ = ["DAY_MS", "LocalDay", "Pieces", "Span", "day_at", "local_days", "month_at", "pieces_of"]
 
 DAY_MS = 24 * 60 * 60 * 1000
 
@@ -70,12 +70,25 @@ def local_days(span: Span, zone: tzinfo) -> Iterator[LocalDay]:
     day = datetime.fromtimestamp(span.start / 1000, tz=zone).date()
     while True:
         next_day = day + timedelta(days=1)
-        whole = Span(_midnight(day, zone), _midnight(next_day, zone))
+        whole = Span(midnight(day, zone), midnight(next_day, zone))
         if whole.start >= span.end:
             return
         if cut := whole.meet(span):
             yield LocalDay(day, cut)
         day = next_day
+
+
+def day_at(moment: int, zone: tzinfo) -> Span:
+    """The day of ``zone`` that ``moment`` (ms) is in."""
+    day = datetime.fromtimestamp(moment / 1000, tz=zone).date()
+    return Span(midnight(day, zone), midnight(day + timedelta(days=1), zone))
+
+
+def month_at(moment: int, zone: tzinfo) -> Span:
+    """The month of ``zone`` that ``moment`` (ms) is in."""
+    first = datetime.fromtimestamp(moment / 1000, tz=zone).date().replace(day=1)
+    following = (first + timedelta(days=31)).replace(day=1)
+    return Span(midnight(first, zone), midnight(following, zone))
 
 
 def _split(span: Span, grain: int) -> tuple[tuple[Span, ...], Span]:
@@ -88,7 +101,7 @@ def _split(span: Span, grain: int) -> tuple[tuple[Span, ...], Span]:
     return tuple(edge for edge in edges if edge), Span(first, last)
 
 
-def _midnight(day: date, zone: tzinfo) -> int:
+def midnight(day: date, zone: tzinfo) -> int:
     """When ``day`` begins in ``zone``: where midnight is skipped, when the clocks jump over it."""
     moment = datetime.combine(day, time(), tzinfo=zone)
     delta = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from agentspec_usage.errors import UsageError
 from agentspec_usage.metering.frame import BUCKET_MS
-from agentspec_usage.metering.periods import DAY_MS, LocalDay, Span, local_days, pieces_of
+from agentspec_usage.metering.periods import (
+    DAY_MS,
+    LocalDay,
+    Span,
+    day_at,
+    local_days,
+    month_at,
+    pieces_of,
+)
 
 times = st.integers(1_700_000_000_000, 1_700_000_000_000 + 5 * DAY_MS)
 spans = st.tuples(times, times).map(lambda pair: Span(min(pair), max(pair)))
@@ -77,6 +85,25 @@ def test_a_month_of_kathmandu_begins_at_a_quarter_past_six() -> None:
     (day,) = local_days(Span(start, start + 1), ZoneInfo("Asia/Kathmandu"))
     assert day == LocalDay(date(2026, 11, 1), Span(start, start + 1))
     assert datetime.fromtimestamp(start / 1000, tz=UTC).strftime("%d %H:%M") == "31 18:15"
+
+
+@given(times, zones)
+def test_a_moment_is_in_its_day_and_its_month_and_the_next_ones_follow(
+    moment: int, zone: ZoneInfo
+) -> None:
+    day, month = day_at(moment, zone), month_at(moment, zone)
+    assert month.start <= day.start <= moment < day.end <= month.end
+    assert day_at(day.end, zone).start == day.end
+    assert month_at(month.end, zone).start == month.end
+    assert month_at(month.start, zone) == month_at(month.end - 1, zone) == month
+    assert (LocalDay(datetime.fromtimestamp(moment / 1000, zone).date(), day),) == tuple(
+        local_days(day, zone)
+    )
+
+
+def test_december_ends_with_the_year() -> None:
+    month = month_at(at("2026-12-31T12:00:00Z"), ZoneInfo("Asia/Kathmandu"))
+    assert month == Span(at("2026-11-30T18:15:00Z"), at("2026-12-31T18:15:00Z"))
 
 
 def test_an_empty_span_has_no_days_and_no_pieces() -> None:
