@@ -1,13 +1,14 @@
 """How many usage records a second become durable, and how fast they are found and proved.
 
 Frames of 500 records come from many agents at once and are applied through the store as the control
-plane uses it: charged by the bundled catalogue, hashed, summed up, committed with
-``synchronous=FULL``, answered. The floor writes the same rows of ``items`` and ``item_details``
-with a bare ``executemany``, the same number to a commit, in the same run, and nothing else: no
-watermark, no price, no sum, no hash.
+plane uses it: charged by the bundled catalogue, hashed, summed up, committed to the disk, answered.
+The floor writes the same rows of ``items`` and ``item_details`` with a bare ``executemany`` (on
+PostgreSQL, COPY), the same number to a commit, in the same run, and nothing else: no watermark, no
+price, no sum, no hash.
 
-``python bench/store_bench.py --rows 10000000`` fills the store first. Writes
-build/bench/store.json.
+``python -m bench.store_bench --rows 10000000`` fills the store first. ``--database postgresql``
+starts a server of its own, a URL names an empty database; ``--programs 2`` lets so many processes
+write into it at once, each the records of its own agents. Writes build/bench/store.json.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import asyncio
 import json
 import platform
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC
 from pathlib import Path
 from random import Random
@@ -34,13 +36,19 @@ from agentspec_usage.metering.record import CallContext, UsageRecord
 from agentspec_usage.metering.series import SeriesKey
 from agentspec_usage.metering.snapshot import Observer
 from agentspec_usage.pricebook.catalogue import bundled_catalogue
+from agentspec_usage.store.opening import (
+    is_url,
+    open_database,
+    open_store,
+    reading,
+    verify_database,
+)
 from agentspec_usage.store.proof.rows import DETAIL_COLUMNS
 from agentspec_usage.store.queries import UsageFilter
-from agentspec_usage.store.sqlite.opening import open_writer
-from agentspec_usage.store.sqlite.store import SqliteStore
-from agentspec_usage.store.sqlite.verifying import verify_file
+from agentspec_usage.store.sql.store import SqlStore
 from agentspec_usage.store.values import Agent, DigestedFrame, NewKey, Registration
 from agentspec_usage.wire.records_encoding import frame_digest
+from tests.fixtures.postgresql import of_its_own
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "build" / "bench" / "store.json"
@@ -94,7 +102,7 @@ class Traffic:
         )
 
 
-async def register(store: SqliteStore, number: int) -> Agent:
+async def register(store: SqlStore, number: int) -> Agent:
     key = NewKey(f"{number:032x}", b"digest", START + 10**12)
     return await store.register(
         Registration(f"agt_{number:032x}", f"team-{number % 8}", f"agent-{number}", "k8s", key, 0),
@@ -113,7 +121,7 @@ def make(agents: list[Agent], traffic: Traffic, rows: int) -> Made:
     ]
 
 
-async def fill(store: SqliteStore, made: Made) -> list[float]:
+async def fill(store: SqlStore, made: Made) -> list[float]:
     """Apply the frames, several agents at a time; how long each waited, in seconds."""
     waits: list[float] = []
     queues: list[list[tuple[Agent, DigestedFrame]]] = [[] for _ in range(AT_ONCE)]
@@ -137,45 +145,61 @@ def digested(frame: Frame) -> DigestedFrame:
     return DigestedFrame(frame, frame_digest(frame))
 
 
-def floor(directory: Path, rows: int, per_commit: int) -> float:
+def floor(database: str, rows: int, per_commit: int) -> float:
     """Records a second of the bare insert: the same columns, as many to a commit."""
-    path = directory / "floor.db"
     columns = (
-        *("item", "instance", "kind", "first_seq", "last_seq", "at", "claimed_at", "received_at"),
-        *("series", "status", "coarse", "requests"),
-        *COMPONENTS,
+        *("item", "instance", "first_seq", "last_seq", "at", "claimed_at", "received_at"),
+        *("series", "coarse", *COMPONENTS, "kind", "status", "requests"),
     )
-    with closing(open_writer(path)) as connection:
-        for table, names in (("items", columns), ("details", ("item", *DETAIL_COLUMNS))):
-            rest = ", ".join(names[1:])
-            connection.execute(f"CREATE TABLE {table} ({names[0]} INTEGER PRIMARY KEY, {rest})")
-        items = f"INSERT INTO items VALUES ({', '.join('?' * len(columns))})"
-        details = f"INSERT INTO details VALUES ({', '.join('?' * (1 + len(DETAIL_COLUMNS)))})"
-        traffic = Traffic(rows)
-        batches = []
-        number = 0
-        for _ in range(rows // FRAME):
-            frame = traffic.frame(0)
-            of_items, of_details = [], []
-            for item in frame.items:
-                if not isinstance(item, UsageRecord):
-                    continue
-                number += 1
-                facts = ("record", item.seq, item.seq, item.at, None, item.at, 1, "ok", 0, None)
-                of_items.append((number, 1, *facts, *item.counts.as_tuple()))
-                said = (None, None, item.response_id, item.duration_ms, None, None)
-                context = (item.context.session, None, None, item.context.team, None, None)
-                of_details.append((number, *said, *context))
-            batches.append((of_items, of_details))
+    details = ("item", "duration_ms", "ttft_ms", *_TEXTS)
+    opened = open_database(database)
+    with closing(opened.writer()) as connection:
+        opened.begin_writing(connection)
+        for table, names in (("floor_items", columns), ("floor_details", details)):
+            texts = ("kind", "status", "requests", *_TEXTS)
+            rest = ", ".join(f"{n} {'TEXT' if n in texts else 'INTEGER'}" for n in names[1:])
+            made = f"CREATE TABLE {table} ({names[0]} INTEGER PRIMARY KEY, {rest}) STRICT;"
+            for statement in connection.dialect.statements(made):
+                connection.execute(statement)
+        connection.execute("COMMIT")
+        batches = [_floor_rows(frame, place) for place, frame in enumerate(_frames(rows))]
         began = time.perf_counter()
         group = max(per_commit // FRAME, 1)
         for place in range(0, len(batches), group):
-            connection.execute("BEGIN IMMEDIATE")
+            opened.begin_writing(connection)
             for of_items, of_details in batches[place : place + group]:
-                connection.executemany(items, of_items)
-                connection.executemany(details, of_details)
+                connection.insert("floor_items", columns, of_items)
+                connection.insert("floor_details", details, of_details)
             connection.execute("COMMIT")
-        return rows / (time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+    opened.close()
+    return rows / seconds
+
+
+_TEXTS = tuple(column for column in DETAIL_COLUMNS if not column.endswith("_ms"))
+
+Rows = list[tuple[object, ...]]
+
+
+def _frames(rows: int) -> Iterator[Frame]:
+    traffic = Traffic(rows)
+    return (traffic.frame(0) for _ in range(rows // FRAME))
+
+
+def _floor_rows(frame: Frame, place: int) -> tuple[Rows, Rows]:
+    items: Rows = []
+    details: Rows = []
+    for number, item in enumerate(frame.items, place * FRAME + 1):
+        assert isinstance(item, UsageRecord)
+        numbers = (1, item.seq, item.seq, item.at, None, item.at, 1, 0, *item.counts.as_tuple())
+        items.append((number, *numbers, "record", "ok", None))
+        said = {
+            "response_id": item.response_id,
+            "session": item.context.session,
+            "team": item.context.team,
+        }
+        details.append((number, item.duration_ms, None, *(said.get(name) for name in _TEXTS)))
+    return items, details
 
 
 async def timed(ask: Callable[[], object]) -> float:
@@ -190,9 +214,9 @@ async def timed(ask: Callable[[], object]) -> float:
     return best * 1000
 
 
-async def measure(directory: Path, before: int, rows: int) -> dict[str, float]:
+async def measure(database: str, before: int, rows: int) -> dict[str, float]:
     """Everything, on a store that holds ``before`` records."""
-    store = SqliteStore(directory / "usage.db", book=bundled_catalogue())
+    store = open_store(database, book=bundled_catalogue())
     try:
         agents = [await register(store, number) for number in range(AGENTS)]
         traffic = Traffic(before + rows)
@@ -216,11 +240,12 @@ async def measure(directory: Path, before: int, rows: int) -> dict[str, float]:
     finally:
         store.close()
     began = time.perf_counter()
-    verified = verify_file(directory / "usage.db")
+    verified = verify_database(database)
     if verified.finding is not None:
         sys.exit(f"not verified: {verified.finding}")
     proved = verified.rows / (time.perf_counter() - began)
-    bare = floor(directory, rows, round(rows / commits))
+    size = size_of(database)
+    bare = floor(database, rows, round(rows / commits))
     return {
         "rows before": before,
         "rows": rows,
@@ -238,8 +263,88 @@ async def measure(directory: Path, before: int, rows: int) -> dict[str, float]:
         "newest 100 ms": page,
         "100 in the middle ms": deep,
         "verified rows/s": proved,
-        "bytes a record": (directory / "usage.db").stat().st_size / (before + rows),
+        "bytes a record": size / (before + rows),
     }
+
+
+def size_of(database: str) -> int:
+    """Bytes of everything that is stored, with its indexes."""
+    if not is_url(database):
+        return Path(database).stat().st_size
+    with reading(database) as connection:
+        (size,) = connection.execute(
+            "SELECT sum(pg_total_relation_size(oid)) FROM pg_class "
+            "WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
+        ).fetchone()
+    return int(size)
+
+
+async def write(database: str, place: int, rows: int) -> None:
+    """What one of several programs does: wait for a line, and write its own agents' records."""
+    store = open_store(database, book=bundled_catalogue())
+    try:
+        agents = [await register(store, place * AGENTS + number) for number in range(AGENTS)]
+        made = make(agents, Traffic(rows), rows)
+        print("ready", flush=True)
+        sys.stdin.readline()
+        waits = sorted(await fill(store, made))
+        print(json.dumps(waits[int(len(waits) * 0.99)]), flush=True)
+    finally:
+        store.close()
+
+
+def together(database: str, programs: int, rows: int) -> dict[str, float]:
+    """Records a second of several programs on one server, which write at once."""
+    command = [sys.executable, "-m", "bench.store_bench", "--database", database]
+    running = [
+        subprocess.Popen(
+            [*command, "--records", str(rows // programs), "--place", str(place)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            text=True,
+        )
+        for place in range(programs)
+    ]
+    try:
+        for program in running:
+            if _said(program) != "ready\n":
+                sys.exit("a program did not start")
+        began = time.perf_counter()
+        for program in running:
+            print("go", file=program.stdin, flush=True)
+        slowest = max(float(_said(program)) for program in running)
+        seconds = time.perf_counter() - began
+    finally:
+        for program in running:
+            program.communicate(timeout=60)
+    verified = verify_database(database)
+    if verified.finding is not None or verified.rows != rows:
+        sys.exit(f"not verified: {verified}")
+    return {
+        "programs": programs,
+        "rows": rows,
+        "records/s": rows / seconds,
+        "acknowledged p99 ms": slowest * 1000,
+    }
+
+
+def _said(program: subprocess.Popen[str]) -> str:
+    assert program.stdout is not None
+    return program.stdout.readline()
+
+
+@contextmanager
+def a_database(asked: str, directory: Path | None) -> Iterator[str]:
+    """What ``--database`` means: a file, a server of its own, or the URL as it is."""
+    if asked == "postgresql":
+        with of_its_own() as server:
+            yield server.url
+    elif asked == "sqlite":
+        with tempfile.TemporaryDirectory(dir=directory) as made:
+            yield str(Path(made) / "usage.db")
+    else:
+        yield asked
 
 
 def main() -> None:
@@ -249,16 +354,32 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=0, help="records in the store beforehand")
     parser.add_argument("--records", type=int, default=100_000, help="records that are timed")
     parser.add_argument("--directory", type=Path, help="where the database is made (default: tmp)")
+    parser.add_argument(
+        "--database", default="sqlite", help="sqlite, postgresql, or the URL of an empty database"
+    )
+    parser.add_argument("--programs", type=int, default=1, help="processes that write at once")
+    parser.add_argument("--place", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=arguments.directory) as directory:
-        found = asyncio.run(measure(Path(directory), arguments.rows, arguments.records))
+    if arguments.place is not None:
+        asyncio.run(write(arguments.database, arguments.place, arguments.records))
+        return
+    with a_database(arguments.database, arguments.directory) as database:
+        found = (
+            together(database, arguments.programs, arguments.records)
+            if arguments.programs > 1
+            else asyncio.run(measure(database, arguments.rows, arguments.records))
+        )
     print(file=sys.stderr)
     for name, value in found.items():
         print(f"{name:32}{value:>16,.2f}")
+    kind = "postgresql" if is_url(database) else "sqlite"
+    what = {"database": kind, "programs": arguments.programs, "rows before": arguments.rows}
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     known = json.loads(OUTPUT.read_text()) if OUTPUT.exists() else {"runs": []}
-    run = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version, **found}
-    known["runs"] = [one for one in known["runs"] if one["rows before"] != arguments.rows] + [run]
+    run = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version, **what, **found}
+    known["runs"] = [
+        one for one in known["runs"] if any(one.get(name) != what[name] for name in what)
+    ] + [run]
     OUTPUT.write_text(json.dumps(known, indent=2) + "\n")
 
 

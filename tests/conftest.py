@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.fixtures.cluster"]
+pytest_plugins = ["tests.fixtures.cluster", "tests.fixtures.postgresql"]
 
 settings.register_profile("laws", deadline=None)
 settings.load_profile("laws")

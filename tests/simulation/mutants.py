@@ -22,6 +22,7 @@ from tests.simulation.patching import Mutant, StaleMutant, install
 from tests.simulation.pod_mutants import POD_MUTANTS
 from tests.simulation.status_mutants import STATUS_MUTANTS
 from tests.simulation.store_mutants import STORE_MUTANTS
+from tests.simulation.tail_mutants import TAIL_MUTANTS
 
 __all__ = ["MUTANTS", "Verdict", "judge", "main"]
 
@@ -29,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 MUTANTS: dict[str, Mutant] = {
     mutant.name: mutant
-    for mutant in (*DELIVERY_MUTANTS, *STORE_MUTANTS, *POD_MUTANTS, *STATUS_MUTANTS)
+    for mutant in (*DELIVERY_MUTANTS, *STORE_MUTANTS, *POD_MUTANTS, *STATUS_MUTANTS, *TAIL_MUTANTS)
 }
 
 EXAMPLES = {"ci": 1500, "soak": 20_000}

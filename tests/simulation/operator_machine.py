@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from agentspec_usage.controller.kube import KubeApi
-from agentspec_usage.controller.kube_error import ApiError
-from agentspec_usage.controller.kube_http import KubeHttp
-from agentspec_usage.controller.status_write import WriteResult
+from agentspec_usage.kube.errors import ApiError
+from agentspec_usage.kube.http import KubeHttp
+from agentspec_usage.kube.status_write import WriteResult
 from agentspec_usage.scrape.outcome import Failure, Outcome, ScrapeFailure, Target
 from tests.fakes.cluster_objects import AgentProcess, AgentScraper, FakeCluster, Pod
 from tests.fakes.operators import FakeOperator

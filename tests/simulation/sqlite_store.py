@@ -21,8 +21,9 @@ from agentspec_usage.metering.counts import COMPONENTS, ZERO, TokenCounts
 from agentspec_usage.metering.frame import bucket_of
 from agentspec_usage.metering.series import SeriesKey
 from agentspec_usage.store.errors import StoreError
-from agentspec_usage.store.sqlite.instances import watermark_of
-from agentspec_usage.store.sqlite.rollups import BUCKETS, DAYS
+from agentspec_usage.store.sql.instances import watermark_of
+from agentspec_usage.store.sql.rollups import BUCKETS, DAYS
+from agentspec_usage.store.sqlite.connection import SqliteConnection
 from agentspec_usage.store.sqlite.store import SqliteStore
 from agentspec_usage.store.values import DigestedFrame, NewKey, Registration
 from agentspec_usage.wire.records import decode_records
@@ -96,7 +97,7 @@ class SqliteFrameStore:
 
     def stored(self, instance_id: str) -> Stored:
         if instance_id not in self._seen:
-            with closing(sqlite3.connect(self._path)) as connection:
+            with closing(sqlite3.connect(self._path, factory=SqliteConnection)) as connection:
                 self._seen[instance_id] = _stored(connection, instance_id)
                 _check_sums(connection)
         return self._seen[instance_id]
@@ -141,7 +142,7 @@ def _empty_database() -> bytes:
         return path.read_bytes()
 
 
-def _stored(connection: sqlite3.Connection, instance_id: str) -> Stored:
+def _stored(connection: SqliteConnection, instance_id: str) -> Stored:
     agent = connection.execute("SELECT agent FROM agents").fetchone()[0]
     stored = Stored(mark=watermark_of(connection, agent, instance_id))
     for kind, coarse, at, key, counts in _items(connection, instance_id):

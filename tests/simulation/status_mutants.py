@@ -60,7 +60,7 @@ STATUS_MUTANTS = (
         "operator",
         (
             Patch(
-                f"{_CONTROLLER}.kube",
+                "agentspec_usage.kube.client",
                 '            {"op": "replace", "path": "/metadata/resourceVersion",'
                 ' "value": resource_version},\n',
                 "",
@@ -92,6 +92,62 @@ STATUS_MUTANTS = (
                 f"{_CONTROLLER}.rereading",
                 "        gone = await self._gone(record, suspects)\n",
                 "        gone = set(suspects)\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "seal of any object",
+        "seal",
+        (
+            Patch(
+                "agentspec_usage.wire.writer_state_seal",
+                "(_PURPOSE, uid.encode(), ",
+                "(_PURPOSE, ",
+            ),
+        ),
+    ),
+    Mutant(
+        "seal not compared",
+        "seal",
+        (
+            Patch(
+                f"{_CONTROLLER}.notes",
+                "        if seal is not None and key is not None:\n",
+                "        if seal is not None and key is not None:\n            return ''\n"
+                "        if seal is not None and key is not None:\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "a stripped seal is believed",
+        "seal",
+        (
+            Patch(
+                f"{_CONTROLLER}.notes",
+                "        if resource_version <= self._since:\n",
+                "        if seal is None or resource_version <= self._since:\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "a rotation begins anew",
+        "seal",
+        (
+            Patch(
+                f"{_CONTROLLER}.sealing_since",
+                "        elif noted is not None and keys.named(noted.key_id) is not None:\n",
+                "        elif noted is not None and noted.key_id == keys.current.id:\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "a lost key disowns everything",
+        "seal",
+        (
+            Patch(
+                f"{_CONTROLLER}.sealing_since",
+                "        elif noted is not None and keys.named(noted.key_id) is not None:\n",
+                "        elif noted is not None:\n",
             ),
         ),
     ),

@@ -6,12 +6,12 @@ from tests.simulation.patching import Mutant, Patch
 
 __all__ = ["STORE_MUTANTS"]
 
-_SQLITE = "agentspec_usage.store.sqlite"
+_SQL = "agentspec_usage.store.sql"
 
 
 def _mutant(name: str, *patches: tuple[str, str, str]) -> Mutant:
     return Mutant(
-        name, "sqlite", tuple(Patch(f"{_SQLITE}.{module}", *text) for module, *text in patches)
+        name, "sqlite", tuple(Patch(f"{_SQL}.{module}", *text) for module, *text in patches)
     )
 
 
@@ -20,12 +20,12 @@ STORE_MUTANTS = (
         "ack on enqueue, in SQLite",
         (
             "writer",
-            '            connection.execute("COMMIT")\n',
+            '                connection.execute("COMMIT")\n',
             """\
-            for future, value in results:
-                future.set_result(value)
-            results.clear()
-            connection.execute("COMMIT")
+                for future, value in results:
+                    future.set_result(value)
+                results.clear()
+                connection.execute("COMMIT")
 """,
         ),
         (
@@ -50,7 +50,7 @@ STORE_MUTANTS = (
         "what was lost is not stored",
         (
             "frames",
-            "        new.add_lost(instance, frame, verdict.missing)\n",
+            "        new.add_lost(agent, instance, frame, verdict.missing)\n",
             "        pass\n",
         ),
     ),
@@ -58,8 +58,8 @@ STORE_MUTANTS = (
         "sums of the last frame alone",
         (
             "items",
-            "        self._stored.append((facts.at, series, counts))\n",
-            "        self._stored = [(facts.at, series, counts)]\n",
+            "        self._stored.append(Stored(entry.at, *of, values))\n",
+            "        self._stored = [Stored(entry.at, *of, values)]\n",
         ),
     ),
 )

@@ -15,6 +15,8 @@ from tests.simulation.checkpoint_machine import CheckpointMachine, SourceMachine
 from tests.simulation.delivery_machine import DeliveryMachine, SqliteMachine
 from tests.simulation.operator_machine import OperatorMachine
 from tests.simulation.pod_machine import PodMachine
+from tests.simulation.seal_machine import SealMachine
+from tests.simulation.tail_machine import TailMachine
 from tests.simulation.trial import STEPS
 
 TIMES = 100 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 1
@@ -36,4 +38,6 @@ TestAgentsAndTheSqliteStore = programs("sqlite", SqliteMachine, 150)
 TestSidecarAndSdk = programs("pod", PodMachine, 400)
 TestTwoStaleCheckpoints = programs("checkpoint", CheckpointMachine, 60)
 TestTwoEndpointsOfAPod = programs("source", SourceMachine, 100)
+TestSealsAndForgers = programs("seal", SealMachine, 200)
+TestTailsAndPeriods = programs("tail", TailMachine, 100)
 TestTwoOperators = programs("operator", OperatorMachine, 20)

@@ -5,14 +5,21 @@
     StoreError
     ├── StoreUnusableError     at start: not to be opened by this program, or not now
     ├── StoreBusyError         too much waits to be written: ask again later, nothing was taken
-    └── StoreUnavailableError  a transaction failed (disk full, locked): nothing of it is stored
+    ├── StoreUnavailableError  a transaction failed (disk full, locked): nothing of it is stored
+    └── StoreRefusedError      what was handed in can never be stored as it is
 """
 
 from __future__ import annotations
 
 from agentspec_usage.errors import AgentspecUsageError
 
-__all__ = ["StoreBusyError", "StoreError", "StoreUnavailableError", "StoreUnusableError"]
+__all__ = [
+    "StoreBusyError",
+    "StoreError",
+    "StoreRefusedError",
+    "StoreUnavailableError",
+    "StoreUnusableError",
+]
 
 
 class StoreError(AgentspecUsageError):
@@ -33,3 +40,7 @@ class StoreUnavailableError(StoreError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"the usage store could not write: {reason}")
         self.reason = reason
+
+
+class StoreRefusedError(StoreError):
+    """Nothing of it is stored, and it will not be, however often it comes."""

@@ -6,18 +6,20 @@ that lie within a bucket; the calls themselves are read where the kept sums say 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from agentspec_usage.metering.counts import ZERO, TokenCounts
 from agentspec_usage.metering.periods import LocalDay, Span
-from agentspec_usage.pricing.money import Money, by_currency
+from agentspec_usage.pricing.focus.usage import DayUsage
+from agentspec_usage.pricing.money import Money, amounts_left, by_currency
 
 __all__ = [
     "AgentName",
     "DaySum",
+    "LedgerPosition",
     "Position",
     "StoredCall",
     "StoredCalls",
@@ -26,6 +28,8 @@ __all__ = [
     "UsageSum",
     "UsageSums",
 ]
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,12 @@ class UsageSum:
     def unpriced(self) -> int:
         """Calls without a price, or with a part that has none."""
         return max(self.counts.calls - self.priced, 0)  # calls stop at the largest count
+
+    @property
+    def amounts(self) -> tuple[Money, ...]:
+        """``costs`` as they are shown: without what was taken back."""
+        calls = self.counts.calls
+        return amounts_left(self.costs, priced=not calls or self.unpriced < calls)
 
     def __add__(self, other: UsageSum) -> UsageSum:
         return UsageSum(
@@ -136,6 +146,14 @@ class StoredCalls:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerPosition:
+    """Where the ledger stood when something was read from it: its id, and its newest batch."""
+
+    ledger: str
+    batch: int
+
+
 class UsageQueries(Protocol):
     """Reads; each sees one moment of the store."""
 
@@ -151,4 +169,15 @@ class UsageQueries(Protocol):
         self, asked: UsageFilter, limit: int, offset: int = 0, after: Position | None = None
     ) -> StoredCalls:
         """``limit`` items, newest first: those after ``after``, or all but the first ``offset``."""
+        ...
+
+    async def day_usage(
+        self,
+        asked: UsageFilter,
+        use: Callable[[LedgerPosition, Iterator[Sequence[DayUsage]]], Result],
+    ) -> Result:
+        """What ``use`` makes of the usage of each UTC day of the span, which is of whole days.
+
+        ``use`` runs in a thread of the store: a month may be more than fits into memory.
+        """
         ...

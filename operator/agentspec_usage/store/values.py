@@ -22,6 +22,7 @@ __all__ = [
     "StoredHeartbeat",
     "StoredKey",
     "instance_of",
+    "is_final",
 ]
 
 
@@ -121,3 +122,9 @@ def instance_of(heartbeat: Heartbeat) -> str:
     """The instance that a heartbeat speaks for; "" for several, and for a sender without one."""
     snapshots = heartbeat.usage.snapshots if heartbeat.usage else ()
     return (snapshots[0].instance_id or "") if len(snapshots) == 1 else ""
+
+
+def is_final(heartbeat: Heartbeat) -> bool:
+    """Whether it is the last of every instance that it speaks for."""
+    snapshots = heartbeat.usage.snapshots if heartbeat.usage else ()
+    return bool(snapshots) and all(snapshot.final for snapshot in snapshots)

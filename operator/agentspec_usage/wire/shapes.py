@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
@@ -68,8 +69,17 @@ def _instance_id(text: str) -> str:
 
 
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
-Time = Annotated[int, BeforeValidator(_moment)]
-InstanceId = Annotated[str, AfterValidator(_instance_id)]
+# What the document says of them is what is on the wire, and not what they are read as.
+Time = Annotated[
+    int,
+    BeforeValidator(_moment),
+    WithJsonSchema({"type": "string", "format": "date-time", "maxLength": _MAX_TIME}),
+]
+InstanceId = Annotated[
+    str,
+    AfterValidator(_instance_id),
+    WithJsonSchema({"type": "string", "pattern": f"^{_INSTANCE_ID.pattern}$"}),
+]
 
 
 class Shape(BaseModel):

@@ -45,7 +45,7 @@ from agentspec_usage.wire.shapes import (
     wire_error,
 )
 
-__all__ = ["MAX_INSTANCES", "decode_usage"]
+__all__ = ["MAX_INSTANCES", "decode_usage", "reading_of"]
 
 MAX_INSTANCES = 64
 """Processes behind one port."""
@@ -53,7 +53,11 @@ MAX_INSTANCES = 64
 
 def decode_usage(body: bytes) -> UsageReading:
     """The reading in ``body``. Raises ``WireError``, which names the field and the expectation."""
-    document = strict_json.loads(body)
+    return reading_of(strict_json.loads(body))
+
+
+def reading_of(document: object) -> UsageReading:
+    """The same of a document that ``strict_json`` has read, as a part of a larger one."""
     if not isinstance(document, dict):
         raise WireError("", "an object")
     try:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
+from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
+from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,14 +18,14 @@ from agentspec_usage.metering.periods import DAY_MS, Span
 from agentspec_usage.metering.record import UsageRecord
 from agentspec_usage.metering.series import SeriesKey
 from agentspec_usage.pricebook.price_file import read_price_book
-from agentspec_usage.pricing.charge import Charge, price
+from agentspec_usage.pricing.card import read_card
+from agentspec_usage.pricing.charge import Charge, charge, price
 from agentspec_usage.pricing.money import Money
+from agentspec_usage.store.opening import open_store, verify_database
 from agentspec_usage.store.queries import UsageFilter, UsageSum
-from agentspec_usage.store.sqlite.charges import NO_PRICES, money_of, split
-from agentspec_usage.store.sqlite.opening import open_verified
-from agentspec_usage.store.sqlite.store import SqliteStore
-from agentspec_usage.store.sqlite.verifying import verify
-from tests.unit.store.values import INSTANCE, NOW, apply, frame, register, rows
+from agentspec_usage.store.sql.charging import NO_PRICES, money_of, split
+from agentspec_usage.store.sql.store import SqlStore
+from tests.unit.store.values import INSTANCE, NOW, apply, edited, frame, register, rows
 
 ALWAYS = Span(0, NOW + DAY_MS)
 
@@ -53,12 +53,12 @@ def call(seq: int, key: SeriesKey, tokens: int, at: int = NOW) -> UsageRecord:
     return UsageRecord(seq, at, key, counts)
 
 
-async def totals_of(store: SqliteStore, span: Span = ALWAYS) -> UsageSum:
+async def totals_of(store: SqlStore, span: Span = ALWAYS) -> UsageSum:
     return (await store.sums(UsageFilter(span))).total
 
 
-async def test_a_call_costs_what_the_book_says_for_its_time(database: Path) -> None:
-    store = SqliteStore(database, book=BOOK)
+async def test_a_call_costs_what_the_book_says_for_its_time(database: str) -> None:
+    store = open_store(database, book=BOOK)
     try:
         agent = await register(store)
         counts = TokenCounts(input=1_000_000, output=100_000, calls=1)
@@ -77,8 +77,8 @@ async def test_a_call_costs_what_the_book_says_for_its_time(database: Path) -> N
         store.close()
 
 
-async def test_what_has_no_price_costs_nothing_known_and_is_counted(database: Path) -> None:
-    store = SqliteStore(database, book=BOOK)
+async def test_what_has_no_price_costs_nothing_known_and_is_counted(database: str) -> None:
+    store = open_store(database, book=BOOK)
     try:
         agent = await register(store)
         items = [call(1, GPT, 300), call(2, LOCAL, 300), call(3, LOCAL, 10)]
@@ -87,7 +87,8 @@ async def test_what_has_no_price_costs_nothing_known_and_is_counted(database: Pa
         assert sums.by_model["of-our-own"].costs == ()
         assert sums.by_model["of-our-own"].unpriced == 2
         assert sums.total.unpriced == 2
-        assert rows(database, "SELECT item, reason FROM unpriced") == [
+        assert rows(database, "SELECT item, reason FROM items JOIN prices USING (price)") == [
+            (1, ""),
             (2, "UnknownModel"),
             (3, "UnknownModel"),
         ]
@@ -99,9 +100,9 @@ async def test_what_has_no_price_costs_nothing_known_and_is_counted(database: Pa
         store.close()
 
 
-async def test_a_charge_names_the_version_of_the_book_that_gave_it(database: Path) -> None:
+async def test_a_charge_names_the_version_of_the_book_that_gave_it(database: str) -> None:
     for book in (BOOK, NO_PRICES, BOOK):
-        store = SqliteStore(database, book=book)
+        store = open_store(database, book=book)
         try:
             agent = await register(store)
             since = (await store.durable(agent.agent_id, [INSTANCE]))[INSTANCE]
@@ -110,12 +111,36 @@ async def test_a_charge_names_the_version_of_the_book_that_gave_it(database: Pat
             await apply(store, agent, one)
         finally:
             store.close()
-    versions = rows(database, "SELECT item, version FROM charges JOIN catalogues USING (catalogue)")
-    assert versions == [(1, BOOK.version), (3, BOOK.version)]
+    versions = rows(database, "SELECT item, catalogue, reason FROM items JOIN prices USING (price)")
+    assert versions == [
+        (1, BOOK.version, ""),
+        (2, "none", "UnknownModel"),
+        (3, BOOK.version, ""),
+    ]
 
 
-async def test_a_frame_that_comes_twice_is_charged_once(database: Path) -> None:
-    store = SqliteStore(database, book=BOOK)
+async def test_a_charge_can_be_made_again_from_its_card(database: str) -> None:
+    store = open_store(database, book=BOOK)
+    try:
+        calls = [call(1, GPT, 300), call(2, GPT, 7_654_321, NOW - 10 * DAY_MS)]
+        await apply(store, await register(store), frame(0, 2, *calls))
+    finally:
+        store.close()
+    kept = rows(
+        database,
+        "SELECT milli, pico, card, sku, price_id, currency, above "
+        "FROM items JOIN prices USING (price) ORDER BY item",
+    )
+    assert len({card for _, _, card, *_ in kept}) == 2, "the price changed in between"
+    for one, (milli, pico, card, sku, price_id, currency, above) in zip(calls, kept, strict=True):
+        prices = read_card(card, sku=sku, price_id=price_id, currency=currency, above=above)
+        again = charge(one.counts, {}, prices, one.key.context_class)
+        assert isinstance(again, Charge)
+        assert again.amount == money_of(milli, pico, currency)
+
+
+async def test_a_frame_that_comes_twice_is_charged_once(database: str) -> None:
+    store = open_store(database, book=BOOK)
     try:
         agent = await register(store)
         one = frame(0, 2, call(1, GPT, 100), call(2, GPT, 7))
@@ -132,9 +157,9 @@ calls = st.builds(call, st.just(0), st.sampled_from([GPT, LOCAL]), st.integers(1
 
 
 @settings(max_examples=25)
-@given(st.lists(calls, min_size=1, max_size=25), st.tuples(times, times))
+@given(used=st.lists(calls, min_size=1, max_size=25), edges=st.tuples(times, times))
 def test_sums_of_costs_are_those_of_the_calls(
-    tmp_path_factory: pytest.TempPathFactory, used: list[UsageRecord], edges: tuple[int, int]
+    new_database: Callable[[], str], used: list[UsageRecord], edges: tuple[int, int]
 ) -> None:
     span = Span(min(edges), max(edges))
     items = [
@@ -142,8 +167,8 @@ def test_sums_of_costs_are_those_of_the_calls(
     ]
 
     async def check() -> None:
-        database = tmp_path_factory.mktemp("charges") / "usage.db"
-        store = SqliteStore(database, book=BOOK)
+        database = new_database()
+        store = open_store(database, book=BOOK)
         try:
             agent = await register(store)
             await apply(store, agent, frame(0, len(items), *items))
@@ -158,38 +183,29 @@ def test_sums_of_costs_are_those_of_the_calls(
             assert sum(money.pico for day in days for money in day.sum.costs) == true
         finally:
             store.close()
-        connection = open_verified(database)
-        try:
-            assert verify(connection).finding is None
-        finally:
-            connection.close()
+        assert verify_database(database).finding is None
 
     asyncio.run(check())
 
 
 @pytest.mark.parametrize("edit", ["pico = pico - 1", "priced = 0", "estimated = 1"])
-async def test_a_cost_that_was_edited_is_found(database: Path, edit: str) -> None:
-    store = SqliteStore(database, book=BOOK)
+async def test_a_cost_that_was_edited_is_found(database: str, edit: str) -> None:
+    store = open_store(database, book=BOOK)
     try:
         await apply(store, await register(store), frame(0, 1, call(1, GPT, 100)))
     finally:
         store.close()
-    connection = sqlite3.connect(database, isolation_level=None)
-    connection.execute(f"UPDATE day_costs SET {edit}")
-    connection.close()
-    connection = open_verified(database)
-    try:
-        finding = verify(connection).finding
-    finally:
-        connection.close()
+    with edited(database) as connection:
+        connection.execute(f"UPDATE day_sums SET {edit}")
+    finding = verify_database(database).finding
     assert finding is not None
-    assert finding.where.startswith("day_costs: ")
+    assert finding.where.startswith("day_sums: ")
 
 
 async def test_the_largest_charges_there_are_can_be_summed_and_larger_ones_have_no_price(
-    database: Path,
+    database: str,
 ) -> None:
-    store = SqliteStore(database, book=BOOK)
+    store = open_store(database, book=BOOK)
     try:
         agent = await register(store)
         dear, absurd = 8 * 10**13, MAX_COUNT
@@ -202,13 +218,16 @@ async def test_the_largest_charges_there_are_can_be_summed_and_larger_ones_have_
         (cost,) = found.costs
         assert cost.amount == 20 * dear * Decimal(12) / 10**6
         assert (found.priced, found.unpriced) == (20, 20)
-        assert rows(database, "SELECT DISTINCT reason FROM unpriced") == [("Implausible",)]
+        assert rows(database, "SELECT DISTINCT reason FROM prices ORDER BY 1") == [
+            ("",),
+            ("Implausible",),
+        ]
     finally:
         store.close()
 
 
 async def test_what_one_agent_claims_beyond_all_bounds_keeps_nobody_from_the_sums(
-    database: Path,
+    database: str,
 ) -> None:
     dear = read_price_book(
         """
@@ -220,7 +239,7 @@ entries:
         NO_PRICES,
     )
     largest = TokenCounts(input=1, calls=MAX_COUNT)
-    store = SqliteStore(database, book=dear)
+    store = open_store(database, book=dear)
     try:
         agent = await register(store)
         for place in range(1100):  # of so many, neither thousandths nor calls sum up below 2^63
@@ -244,3 +263,29 @@ def test_an_amount_in_two_integers_is_the_amount(pico: int) -> None:
     milli, rest = split(Money(pico))
     assert 0 <= rest < 10**9
     assert money_of(milli, rest, "USD") == Money(pico)
+
+
+async def test_a_price_of_ever_so_many_units_is_kept_whole(database: str) -> None:
+    random = Random(1)
+    units = {
+        f"unit_{random.getrandbits(64):016x}": f"0.{random.getrandbits(30)}" for _ in range(300)
+    }
+    requests = ", ".join(f'{unit}: "{rate}"' for unit, rate in units.items())
+    large = read_price_book(
+        f"""
+currency: USD
+entries:
+  - match: {{provider: openai, model: gpt}}
+    tiers: [{{aboveInputTokens: 0, input: "3", output: "15", requests: {{{requests}}}}}]
+""",
+        NO_PRICES,
+    )
+    store = open_store(database, book=large)
+    try:
+        agent = await register(store)
+        await apply(store, agent, frame(0, 1, call(1, GPT, 100)))
+        assert (await totals_of(store)).priced == 1
+    finally:
+        store.close()
+    ((card,),) = rows(database, "SELECT card FROM prices")
+    assert all(unit in card for unit in units)

@@ -18,12 +18,12 @@ from agentspec_usage.metering.counts import COMPONENTS, ZERO, TokenCounts
 from agentspec_usage.metering.frame import SealedFrame
 from agentspec_usage.metering.outbox import Outbox
 from agentspec_usage.metering.snapshot import Observer
-from agentspec_usage.store.proof.rows import RowEncoder
-from agentspec_usage.store.sqlite.agents import register_agent
-from agentspec_usage.store.sqlite.charges import NO_PRICES, Charges
-from agentspec_usage.store.sqlite.frames import apply_frames
-from agentspec_usage.store.sqlite.instances import durable_seqs
-from agentspec_usage.store.sqlite.items import SeriesNumbers
+from agentspec_usage.store.sql.agents import register_agent
+from agentspec_usage.store.sql.charging import NO_PRICES, Charging
+from agentspec_usage.store.sql.dictionaries import Dictionaries
+from agentspec_usage.store.sql.frames import apply_frames
+from agentspec_usage.store.sql.instances import durable_seqs
+from agentspec_usage.store.sqlite.connection import SqliteConnection
 from agentspec_usage.store.sqlite.opening import migrate
 from agentspec_usage.store.values import Applied, DigestedFrame
 from agentspec_usage.wire.records import decode_frame
@@ -44,12 +44,11 @@ STEPS = st.one_of(
 class Delivery:
     """One instance, one database, and every frame that was ever sent."""
 
-    def __init__(self, database: sqlite3.Connection, backup: sqlite3.Connection) -> None:
+    def __init__(self, database: SqliteConnection, backup: SqliteConnection) -> None:
         self._database = database
         self._backup = backup
-        self._series = SeriesNumbers()
-        self._encoder = RowEncoder()
-        self._charges = Charges(NO_PRICES)
+        self._dictionaries = Dictionaries()
+        self._charging = Charging(NO_PRICES)
         self._sent: list[SealedFrame] = []
         limits = BufferLimits(records=6, aggregates=4, frame_items=4)
         self.outbox = Outbox(INSTANCE, Observer.SDK, encode_frame, limits)
@@ -72,7 +71,7 @@ class Delivery:
                 self._database.backup(self._backup)
             case "restore":
                 self._backup.backup(self._database)
-                self._series.forget()
+                self._dictionaries.forget()
 
     def send(self, *, answered: bool, committed: bool = True) -> None:
         """Send what is to be sent; take the answer in if it comes back."""
@@ -93,16 +92,15 @@ class Delivery:
         self._database.execute("BEGIN")
         applied = apply_frames(
             self._database,
-            self._series,
-            self._encoder,
-            self._charges,
+            self._dictionaries,
+            self._charging,
             AGENT,
             [DigestedFrame(frame, frame_digest(frame))],
             NOW,
         )
         self._database.execute("COMMIT" if committed else "ROLLBACK")
         if not committed:
-            self._series.forget()
+            self._dictionaries.forget()
         return applied
 
     def stands_at(self) -> int:
@@ -118,11 +116,15 @@ class Delivery:
         return TokenCounts(*items), TokenCounts(*applied)
 
 
+def _in_memory() -> SqliteConnection:
+    return sqlite3.connect(":memory:", isolation_level=None, factory=SqliteConnection)
+
+
 @contextmanager
 def delivery() -> Iterator[Delivery]:
     with (
-        closing(sqlite3.connect(":memory:", isolation_level=None)) as database,
-        closing(sqlite3.connect(":memory:", isolation_level=None)) as backup,
+        closing(_in_memory()) as database,
+        closing(_in_memory()) as backup,
     ):
         migrate(database)
         register_agent(database, registration(), NOW)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import MappingProxyType
 
+import psycopg
 import pytest
 
 from agentspec_usage.metering.counts import COMPONENTS, TokenCounts, sum_counts
@@ -13,9 +13,10 @@ from agentspec_usage.metering.record import CallContext, CallStatus
 from agentspec_usage.metering.series import SeriesKey
 from agentspec_usage.metering.snapshot import Observer
 from agentspec_usage.store.errors import StoreError
+from agentspec_usage.store.opening import open_store
 from agentspec_usage.store.proof.rows import DETAIL_COLUMNS
-from agentspec_usage.store.sqlite.items import MAX_AHEAD_MS
-from agentspec_usage.store.sqlite.store import SqliteStore
+from agentspec_usage.store.sql.items import MAX_AHEAD_MS
+from agentspec_usage.store.sql.store import SqlStore
 from agentspec_usage.store.values import Agent, Applied, DigestedFrame
 from tests.unit.store.values import (
     INSTANCE,
@@ -32,14 +33,14 @@ ITEMS = "SELECT kind, first_seq, last_seq FROM items ORDER BY item"
 COUNTS = ", ".join(COMPONENTS)
 
 
-def total(database: Path, path: str = "applied") -> TokenCounts:
+def total(database: str, path: str = "applied") -> TokenCounts:
     ((*counts,),) = rows(
         database, f"SELECT {COUNTS} FROM instance_totals WHERE path = ? LIMIT 2", path
     )
     return TokenCounts(*counts)
 
 
-def stored(database: Path) -> TokenCounts:
+def stored(database: str) -> TokenCounts:
     return sum_counts(TokenCounts(*row) for row in rows(database, f"SELECT {COUNTS} FROM items"))
 
 
@@ -47,9 +48,7 @@ def answered(applied: Applied) -> tuple[dict[str, int], dict[str, int]]:
     return applied.answers.durable, applied.answers.gaps
 
 
-async def test_a_frame_is_stored_and_its_watermark_answered(
-    store: SqliteStore, database: Path
-) -> None:
+async def test_a_frame_is_stored_and_its_watermark_answered(store: SqlStore, database: str) -> None:
     agent = await register(store)
     applied = await apply(store, agent, frame(0, 3))
     assert answered(applied) == ({INSTANCE: 3}, {})
@@ -59,7 +58,7 @@ async def test_a_frame_is_stored_and_its_watermark_answered(
     assert stored(database) == TokenCounts(input=600, output=6, calls=3)
 
 
-async def test_frames_of_one_body_follow_each_other(store: SqliteStore, database: Path) -> None:
+async def test_frames_of_one_body_follow_each_other(store: SqlStore, database: str) -> None:
     agent = await register(store)
     applied = await apply(
         store, agent, frame(0, 2), frame(2, 5), frame(0, 1, instance_id=OTHER_INSTANCE)
@@ -70,7 +69,7 @@ async def test_frames_of_one_body_follow_each_other(store: SqliteStore, database
 
 @pytest.mark.parametrize("times", [2, 10])
 async def test_a_frame_that_comes_again_changes_nothing(
-    store: SqliteStore, database: Path, times: int
+    store: SqlStore, database: str, times: int
 ) -> None:
     agent = await register(store)
     for _ in range(times):
@@ -81,7 +80,7 @@ async def test_a_frame_that_comes_again_changes_nothing(
 
 
 async def test_a_frame_beyond_a_gap_is_not_stored_and_says_from_where_to_go_on(
-    store: SqliteStore, database: Path
+    store: SqlStore, database: str
 ) -> None:
     agent = await register(store)
     await apply(store, agent, frame(0, 3))
@@ -90,7 +89,7 @@ async def test_a_frame_beyond_a_gap_is_not_stored_and_says_from_where_to_go_on(
 
 
 async def test_a_gap_of_an_instance_that_was_never_heard_of_leaves_nothing_behind(
-    store: SqliteStore, database: Path
+    store: SqlStore, database: str
 ) -> None:
     agent = await register(store)
     assert answered(await apply(store, agent, frame(5, 6))) == ({}, {INSTANCE: 0})
@@ -98,7 +97,7 @@ async def test_a_gap_of_an_instance_that_was_never_heard_of_leaves_nothing_behin
 
 
 async def test_other_bytes_for_the_same_calls_are_a_conflict_and_the_first_stay(
-    store: SqliteStore, database: Path
+    store: SqlStore, database: str
 ) -> None:
     agent = await register(store)
     await apply(store, agent, frame(0, 1))
@@ -111,7 +110,7 @@ async def test_other_bytes_for_the_same_calls_are_a_conflict_and_the_first_stay(
 
 
 async def test_what_was_lost_is_an_item_of_its_own_that_makes_the_totals_right(
-    store: SqliteStore, database: Path
+    store: SqlStore, database: str
 ) -> None:
     agent = await register(store)
     await apply(store, agent, frame(0, 2))
@@ -129,7 +128,7 @@ async def test_what_was_lost_is_an_item_of_its_own_that_makes_the_totals_right(
 
 
 async def test_the_end_of_an_instance_is_stored_without_a_call(
-    store: SqliteStore, database: Path
+    store: SqlStore, database: str
 ) -> None:
     agent = await register(store)
     await apply(store, agent, frame(0, 2))
@@ -140,7 +139,7 @@ async def test_the_end_of_an_instance_is_stored_without_a_call(
 
 
 async def test_one_agents_frames_change_nothing_of_anothers_with_the_same_instance_id(
-    store: SqliteStore, database: Path
+    store: SqlStore, database: str
 ) -> None:
     mine, theirs = await register(store, "mine"), await register(store, "theirs")
     await apply(store, mine, frame(0, 3))
@@ -150,7 +149,7 @@ async def test_one_agents_frames_change_nothing_of_anothers_with_the_same_instan
     assert await store.durable(theirs.agent_id, [INSTANCE]) == {INSTANCE: 1}
 
 
-async def test_an_agent_that_is_none_has_nothing_stored(store: SqliteStore, database: Path) -> None:
+async def test_an_agent_that_is_none_has_nothing_stored(store: SqlStore, database: str) -> None:
     nobody = Agent("agt_nobody", "team", "nobody", "k8s", NOW)
     with pytest.raises(StoreError, match="agt_nobody"):
         await apply(store, nobody, frame(0, 1))
@@ -158,12 +157,12 @@ async def test_an_agent_that_is_none_has_nothing_stored(store: SqliteStore, data
 
 
 async def test_a_body_whose_second_frame_fails_stores_nothing_of_the_first(
-    store: SqliteStore, database: Path
+    store: SqlStore, database: str
 ) -> None:
     agent = await register(store)
     broken = frame(0, 1, record(1, counts=TokenCounts(input=2**70, calls=1)))
     frames = [DigestedFrame(frame(0, 2, instance_id=OTHER_INSTANCE), "1")]
-    with pytest.raises(OverflowError):
+    with pytest.raises((OverflowError, psycopg.DataError)):
         await store.apply_frames(agent.agent_id, [*frames, DigestedFrame(broken, "2")], NOW, 1)
     assert rows(database, "SELECT count(*) FROM items") == [(0,)]
     assert answered(await apply(store, agent, frame(0, 1))) == ({INSTANCE: 1}, {})
@@ -171,7 +170,7 @@ async def test_a_body_whose_second_frame_fails_stores_nothing_of_the_first(
 
 
 async def test_a_record_is_stored_with_everything_that_it_says(
-    store: SqliteStore, database: Path
+    store: SqlStore, database: str
 ) -> None:
     agent = await register(store)
     key = SeriesKey("anthropic", "claude", "chat", "priority", "eu", True, 200000)
@@ -196,9 +195,10 @@ async def test_a_record_is_stored_with_everything_that_it_says(
         database,
         f"SELECT at, claimed_at, received_at, status, coarse, requests, {COUNTS} FROM items",
     ) == [(NOW - 5, None, NOW, "aborted", 0, '{"web_search":2}', *counts.as_tuple())]
-    assert rows(database, "SELECT * FROM series") == [
-        (1, "anthropic", "claude", "chat", "priority", "eu", 1, 200000)
-    ]
+    assert rows(
+        database,
+        "SELECT provider, model, operation, service_tier, region, batch, context_class FROM series",
+    ) == [("anthropic", "claude", "chat", "priority", "eu", 1, 200000)]
     assert rows(database, f"SELECT item, {', '.join(DETAIL_COLUMNS)} FROM item_details") == [
         (
             *(1, "claude-latest", "c-1", "r-1", 1200, 80),
@@ -207,13 +207,13 @@ async def test_a_record_is_stored_with_everything_that_it_says(
     ]
 
 
-async def test_a_record_without_detail_has_no_row_of_it(store: SqliteStore, database: Path) -> None:
+async def test_a_record_without_detail_has_no_row_of_it(store: SqlStore, database: str) -> None:
     await apply(store, await register(store), frame(0, 3))
     assert rows(database, "SELECT count(*) FROM item_details") == [(0,)]
 
 
 async def test_an_aggregate_is_stored_with_its_bucket_and_its_calls(
-    store: SqliteStore, database: Path
+    store: SqlStore, database: str
 ) -> None:
     counts = TokenCounts(input=30, calls=3, unmetered_calls=1)
     merged = Aggregate(1, 3, bucket_of(NOW), SeriesKey("openai", "gpt"), counts, coarse=True)
@@ -234,14 +234,14 @@ async def test_an_aggregate_is_stored_with_its_bucket_and_its_calls(
     ],
 )
 async def test_a_clock_that_is_ahead_cannot_date_usage_into_the_future(
-    store: SqliteStore, database: Path, at: int, stored_at: int, claimed: int | None
+    store: SqlStore, database: str, at: int, stored_at: int, claimed: int | None
 ) -> None:
     await apply(store, await register(store), frame(0, 1, record(1, at=at)))
     assert rows(database, "SELECT at, claimed_at FROM items") == [(stored_at, claimed)]
 
 
 async def test_a_series_has_one_number_however_often_it_is_used(
-    store: SqliteStore, database: Path
+    store: SqlStore, database: str
 ) -> None:
     agent = await register(store)
     await apply(store, agent, frame(0, 3))
@@ -254,13 +254,13 @@ async def test_a_series_has_one_number_however_often_it_is_used(
 
 
 async def test_what_is_stored_is_there_after_the_store_was_opened_anew(
-    database: Path,
+    database: str,
 ) -> None:
-    store = SqliteStore(database)
+    store = open_store(database)
     agent = await register(store)
     await apply(store, agent, frame(0, 3))
     store.close()
-    again = SqliteStore(database)
+    again = open_store(database)
     try:
         assert await again.durable(agent.agent_id, [INSTANCE]) == {INSTANCE: 3}
         assert answered(await apply(again, agent, frame(3, 4))) == ({INSTANCE: 4}, {})

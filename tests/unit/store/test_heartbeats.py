@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from agentspec_usage.metering.counts import TokenCounts
 from agentspec_usage.metering.snapshot import Observer, UsageReading, UsageSnapshot
-from agentspec_usage.store.sqlite.heartbeats import MAX_HEARTBEATS
-from agentspec_usage.store.sqlite.store import SqliteStore
+from agentspec_usage.store.sql.heartbeats import MAX_HEARTBEATS
+from agentspec_usage.store.sql.store import SqlStore
 from agentspec_usage.wire.heartbeat import HealthPhase, Heartbeat
 from tests.unit.store.values import INSTANCE, NOW, OTHER_INSTANCE, apply, frame, register, rows
 
@@ -36,7 +35,7 @@ def heartbeat(*snapshots: UsageSnapshot, **changes: Any) -> Heartbeat:
     return Heartbeat(**values)
 
 
-async def test_an_agent_shows_what_its_newest_heartbeat_said(store: SqliteStore) -> None:
+async def test_an_agent_shows_what_its_newest_heartbeat_said(store: SqlStore) -> None:
     agent = await register(store)
     (before,) = await store.agents()
     assert (before.phase, before.score, before.last_seen) == (HealthPhase.UNKNOWN, None, None)
@@ -47,7 +46,7 @@ async def test_an_agent_shows_what_its_newest_heartbeat_said(store: SqliteStore)
     assert (after.phase, after.score, after.last_seen) == (HealthPhase.DEGRADED, 50, NOW + 1)
 
 
-async def test_documents_are_kept_as_they_came(store: SqliteStore) -> None:
+async def test_documents_are_kept_as_they_came(store: SqlStore) -> None:
     agent = await register(store)
     health = {"status": "healthy", "checks": [{"id": "x", "n": 1.5}]}
     await store.record_heartbeat(
@@ -58,7 +57,7 @@ async def test_documents_are_kept_as_they_came(store: SqliteStore) -> None:
     assert (kept.gap, kept.proof, kept.usage) == ("{}", '{"p":[1]}', None)
 
 
-async def test_each_instance_has_its_newest_and_the_newest_comes_first(store: SqliteStore) -> None:
+async def test_each_instance_has_its_newest_and_the_newest_comes_first(store: SqlStore) -> None:
     agent = await register(store)
     for at, instance_id in ((0, INSTANCE), (1, OTHER_INSTANCE), (2, INSTANCE)):
         await store.record_heartbeat(agent.agent_id, heartbeat(snapshot(instance_id)), NOW + at)
@@ -69,7 +68,7 @@ async def test_each_instance_has_its_newest_and_the_newest_comes_first(store: Sq
     ]
 
 
-async def test_instances_without_end_do_not_grow_the_store(store: SqliteStore) -> None:
+async def test_instances_without_end_do_not_grow_the_store(store: SqlStore) -> None:
     agent = await register(store)
     for number in range(MAX_HEARTBEATS + 6):
         beat = heartbeat(snapshot(f"{number:032x}"))
@@ -79,9 +78,7 @@ async def test_instances_without_end_do_not_grow_the_store(store: SqliteStore) -
     assert kept[-1].received_at == NOW + 6
 
 
-async def test_totals_that_no_frame_brought_are_reported(
-    store: SqliteStore, database: Path
-) -> None:
+async def test_totals_that_no_frame_brought_are_reported(store: SqlStore, database: str) -> None:
     agent = await register(store)
     await apply(store, agent, frame(0, 1))
     await store.record_heartbeat(agent.agent_id, heartbeat(snapshot(input=700)), NOW)
@@ -89,7 +86,7 @@ async def test_totals_that_no_frame_brought_are_reported(
     assert await store.durable(agent.agent_id, [INSTANCE]) == {INSTANCE: 1}
 
 
-async def test_what_was_reported_never_falls(store: SqliteStore, database: Path) -> None:
+async def test_what_was_reported_never_falls(store: SqlStore, database: str) -> None:
     agent = await register(store)
     for told in (700, 300):
         await store.record_heartbeat(agent.agent_id, heartbeat(snapshot(input=told)), NOW)
@@ -97,7 +94,7 @@ async def test_what_was_reported_never_falls(store: SqliteStore, database: Path)
 
 
 async def test_a_snapshot_that_travels_through_a_sidecar_reports_nothing_here(
-    store: SqliteStore, database: Path
+    store: SqlStore, database: str
 ) -> None:
     agent = await register(store)
     await store.record_heartbeat(agent.agent_id, heartbeat(snapshot(via="sidecar")), NOW)
@@ -105,7 +102,7 @@ async def test_a_snapshot_that_travels_through_a_sidecar_reports_nothing_here(
 
 
 async def test_a_window_of_agentspecs_own_dialect_is_kept_and_makes_no_instance(
-    store: SqliteStore, database: Path
+    store: SqlStore, database: str
 ) -> None:
     agent = await register(store)
     await store.record_heartbeat(agent.agent_id, heartbeat(snapshot(None)), NOW)
@@ -116,7 +113,7 @@ async def test_a_window_of_agentspecs_own_dialect_is_kept_and_makes_no_instance(
 
 
 async def test_several_processes_in_one_heartbeat_report_each_for_itself(
-    store: SqliteStore, database: Path
+    store: SqlStore, database: str
 ) -> None:
     agent = await register(store)
     both = heartbeat(snapshot(INSTANCE, 5), snapshot(OTHER_INSTANCE, 6))

@@ -18,9 +18,9 @@ from agentspec_usage.store.sqlite.store import SqliteStore
 FULL = 2
 
 
-def test_the_writer_acknowledges_what_is_on_the_disk(database: Path) -> None:
-    prepare(database)
-    with closing(open_writer(database)) as connection:
+def test_the_writer_acknowledges_what_is_on_the_disk(file: Path) -> None:
+    prepare(file)
+    with closing(open_writer(file)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA synchronous").fetchone() == (FULL,)
         assert connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
@@ -34,40 +34,40 @@ def test_the_writer_acknowledges_what_is_on_the_disk(database: Path) -> None:
         pytest.param("PRAGMA user_version = 7", id="the version"),
     ],
 )
-def test_a_reader_cannot_write(database: Path, statement: str) -> None:
-    prepare(database)
-    with closing(open_reader(database)) as connection:
+def test_a_reader_cannot_write(file: Path, statement: str) -> None:
+    prepare(file)
+    with closing(open_reader(file)) as connection:
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             connection.execute(statement)
 
 
-def test_the_database_is_its_owners_alone(database: Path) -> None:
-    prepare(database)
-    assert stat.S_IMODE(database.stat().st_mode) == 0o600
+def test_the_database_is_its_owners_alone(file: Path) -> None:
+    prepare(file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_a_second_holder_of_the_lock_is_told_who_has_it(database: Path) -> None:
-    lock = DatabaseLock(database)
+def test_a_second_holder_of_the_lock_is_told_who_has_it(file: Path) -> None:
+    lock = DatabaseLock(file)
     with pytest.raises(StoreUnusableError, match=rf"\(pid {os.getpid()}\) has this database"):
-        DatabaseLock(database)
+        DatabaseLock(file)
     lock.release()
-    DatabaseLock(database).release()
+    DatabaseLock(file).release()
 
 
-def test_a_second_store_is_refused_until_the_first_is_closed(database: Path) -> None:
-    first = SqliteStore(database)
+def test_a_second_store_is_refused_until_the_first_is_closed(file: Path) -> None:
+    first = SqliteStore(file)
     with pytest.raises(StoreUnusableError, match="another process"):
-        SqliteStore(database)
+        SqliteStore(file)
     first.close()
-    SqliteStore(database).close()
+    SqliteStore(file).close()
 
 
-def test_a_store_that_could_not_be_opened_holds_no_lock(database: Path) -> None:
-    database.write_text("no database at all, and long enough to be looked at\n" * 40)
+def test_a_store_that_could_not_be_opened_holds_no_lock(file: Path) -> None:
+    file.write_text("no database at all, and long enough to be looked at\n" * 40)
     with pytest.raises(StoreUnusableError, match="not a database"):
-        SqliteStore(database)
-    database.unlink()
-    SqliteStore(database).close()
+        SqliteStore(file)
+    file.unlink()
+    SqliteStore(file).close()
 
 
 def test_a_directory_that_is_missing_is_made(tmp_path: Path) -> None:

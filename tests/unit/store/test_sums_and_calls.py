@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -19,9 +17,9 @@ from agentspec_usage.metering.frame import BUCKET_MS
 from agentspec_usage.metering.periods import DAY_MS, Span
 from agentspec_usage.metering.record import CallContext, UsageRecord
 from agentspec_usage.metering.series import SeriesKey
-from agentspec_usage.store.queries import AgentName, Position, StoredCall, UsageFilter, UsageSum
-from agentspec_usage.store.sqlite.opening import migrate, open_writer
-from agentspec_usage.store.sqlite.store import SqliteStore
+from agentspec_usage.store.opening import open_store
+from agentspec_usage.store.queries import AgentName, Position, StoredCall, UsageFilter
+from agentspec_usage.store.sql.store import SqlStore
 from tests.unit.store.values import NOW, apply, frame, register, rows
 
 START = NOW - 5 * DAY_MS
@@ -81,16 +79,15 @@ def chosen(calls: list[Call], asked: UsageFilter) -> Iterator[Call]:
 
 
 @contextmanager
-def opened() -> Iterator[SqliteStore]:
-    with tempfile.TemporaryDirectory() as directory:
-        store = SqliteStore(Path(directory, "usage.db"))
-        try:
-            yield store
-        finally:
-            store.close()
+def opened(new_database: Callable[[], str]) -> Iterator[SqlStore]:
+    store = open_store(new_database())
+    try:
+        yield store
+    finally:
+        store.close()
 
 
-async def put(store: SqliteStore, calls: list[Call]) -> None:
+async def put(store: SqlStore, calls: list[Call]) -> None:
     """Each agent's calls as one frame of one instance."""
     for number, name in enumerate(AGENTS, 1):
         agent = await register(store, name.name, name.namespace)
@@ -117,12 +114,12 @@ def tally(calls: list[Call], of: Callable[[Call], object]) -> dict[object, tuple
 
 
 @settings(max_examples=30)
-@given(stored_calls(), st.lists(filters, min_size=3, max_size=6))
+@given(calls=stored_calls(), asked=st.lists(filters, min_size=3, max_size=6))
 def test_sums_are_those_of_the_calls_that_were_asked_for(
-    calls: list[Call], asked: list[UsageFilter]
+    new_database: Callable[[], str], calls: list[Call], asked: list[UsageFilter]
 ) -> None:
     async def check() -> None:
-        with opened() as store:
+        with opened(new_database) as store:
             await put(store, calls)
             for one in asked:
                 without_user = UsageFilter(one.span, one.namespace, one.agent_id, one.model)
@@ -141,12 +138,16 @@ def test_sums_are_those_of_the_calls_that_were_asked_for(
 
 
 @settings(max_examples=30)
-@given(stored_calls(), filters, st.sampled_from(["UTC", "Asia/Kathmandu", "America/New_York"]))
+@given(
+    calls=stored_calls(),
+    asked=filters,
+    zone=st.sampled_from(["UTC", "Asia/Kathmandu", "America/New_York"]),
+)
 def test_days_are_those_of_the_zone_and_sum_up_to_the_period(
-    calls: list[Call], asked: UsageFilter, zone: str
+    new_database: Callable[[], str], calls: list[Call], asked: UsageFilter, zone: str
 ) -> None:
     async def check() -> None:
-        with opened() as store:
+        with opened(new_database) as store:
             await put(store, calls)
             period = UsageFilter(asked.span, asked.namespace, asked.agent_id, asked.model)
             true = list(chosen(calls, period))
@@ -164,12 +165,12 @@ def test_days_are_those_of_the_zone_and_sum_up_to_the_period(
 
 
 @settings(max_examples=30)
-@given(stored_calls(), filters, st.integers(1, 7))
+@given(calls=stored_calls(), asked=filters, limit=st.integers(1, 7))
 def test_pages_show_every_call_once_newest_first_and_the_total_knows_the_filters(
-    calls: list[Call], asked: UsageFilter, limit: int
+    new_database: Callable[[], str], calls: list[Call], asked: UsageFilter, limit: int
 ) -> None:
     async def check() -> None:
-        with opened() as store:
+        with opened(new_database) as store:
             await put(store, calls)
             true = sorted(
                 (call.record.at, call.record.counts.input) for call in chosen(calls, asked)
@@ -194,7 +195,7 @@ def test_pages_show_every_call_once_newest_first_and_the_total_knows_the_filters
     asyncio.run(check())
 
 
-async def test_a_page_is_not_moved_by_what_is_stored_meanwhile(store: SqliteStore) -> None:
+async def test_a_page_is_not_moved_by_what_is_stored_meanwhile(store: SqlStore) -> None:
     agent = await register(store)
     await apply(store, agent, frame(0, 6))
     first = await store.calls(UsageFilter(ALWAYS), 3)
@@ -204,7 +205,7 @@ async def test_a_page_is_not_moved_by_what_is_stored_meanwhile(store: SqliteStor
     assert second.total == 9
 
 
-async def test_a_call_knows_on_whose_behalf_it_was_made(store: SqliteStore) -> None:
+async def test_a_call_knows_on_whose_behalf_it_was_made(store: SqlStore) -> None:
     agent = await register(store)
     record = UsageRecord(
         1,
@@ -227,7 +228,7 @@ async def test_a_call_knows_on_whose_behalf_it_was_made(store: SqliteStore) -> N
 
 
 async def test_sums_beyond_what_an_integer_holds_stop_counting_and_do_not_fail(
-    store: SqliteStore,
+    store: SqlStore,
 ) -> None:
     agent = await register(store)
     largest = TokenCounts(input=MAX_COUNT, calls=1)
@@ -241,7 +242,7 @@ async def test_sums_beyond_what_an_integer_holds_stop_counting_and_do_not_fail(
     assert sum(day.sum.counts.calls for day in days) == 1100
 
 
-async def test_what_was_lost_is_in_the_sums_under_no_model(store: SqliteStore) -> None:
+async def test_what_was_lost_is_in_the_sums_under_no_model(store: SqlStore) -> None:
     agent = await register(store)
     totals = TokenCounts(input=50, output=5, calls=2)
     await apply(store, agent, frame(0, 2, lost=True, items=(), totals=totals))
@@ -250,37 +251,8 @@ async def test_what_was_lost_is_in_the_sums_under_no_model(store: SqliteStore) -
     assert list(found.by_model) == ["__unattributed__"]
 
 
-async def test_an_older_databases_items_are_in_the_sums(database: Path) -> None:
-    with closing(open_writer(database)) as connection:
-        migrate(connection, upto=2)
-        connection.executescript(
-            "INSERT INTO agents VALUES (1, 'agt_1', 'red', 'a', 'k8s', NULL, 1, NULL);"
-            "INSERT INTO series VALUES (1, 'openai', 'gpt', 'chat', '', '', 0, 0);"
-            "INSERT INTO instances (instance, agent, instance_id, observer, first_seen_at) "
-            f"VALUES (1, 1, '{1:032x}', 'sdk', 1);"
-        )
-        for number in range(3):
-            counts = TokenCounts(input=10 + number, calls=1).as_tuple()
-            connection.execute(
-                "INSERT INTO items VALUES (?, 1, 'record', 1, 1, ?, NULL, ?, 1, 'ok', 0, NULL"
-                + ", ?" * len(counts)
-                + ")",
-                (number + 1, START + number * DAY_MS, NOW, *counts),
-            )
-    store = SqliteStore(database)
-    try:
-        found = await store.sums(UsageFilter(ALWAYS))
-        assert found.by_agent == {
-            AgentName("red", "a"): UsageSum(TokenCounts(input=33, calls=3), 3)
-        }
-        days = await store.days(UsageFilter(ALWAYS), ZoneInfo("UTC"))
-        assert [day.sum.counts.input for day in days] == [10, 11, 12]
-    finally:
-        store.close()
-
-
 @pytest.mark.parametrize("table", ["bucket_sums", "day_sums"])
-async def test_sums_and_items_never_part(store: SqliteStore, database: Path, table: str) -> None:
+async def test_sums_and_items_never_part(store: SqlStore, database: str, table: str) -> None:
     agent = await register(store)
     await apply(store, agent, frame(0, 3))
     await apply(store, agent, frame(0, 3))

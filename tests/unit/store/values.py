@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 from agentspec_usage.metering.counts import TokenCounts, sum_counts
@@ -13,6 +13,12 @@ from agentspec_usage.metering.record import UsageRecord
 from agentspec_usage.metering.series import SeriesKey
 from agentspec_usage.metering.snapshot import Observer
 from agentspec_usage.store.ingest import IngestStore
+from agentspec_usage.store.opening import is_url, reading
+from agentspec_usage.store.postgresql.address import read_address
+from agentspec_usage.store.postgresql.connection import PostgresConnection
+from agentspec_usage.store.postgresql.sessions import MIGRATION, connect
+from agentspec_usage.store.sql.connection import Connection
+from agentspec_usage.store.sqlite.connection import SqliteConnection
 from agentspec_usage.store.values import Agent, Applied, DigestedFrame, NewKey, Registration
 from agentspec_usage.wire.records_encoding import frame_digest
 
@@ -21,6 +27,7 @@ __all__ = [
     "NOW",
     "OTHER_INSTANCE",
     "apply",
+    "edited",
     "frame",
     "record",
     "register",
@@ -85,7 +92,27 @@ async def apply(store: IngestStore, agent: Agent, *frames: Frame, now: int = NOW
     return await store.apply_frames(agent.agent_id, digested, now, 1024)
 
 
-def rows(database: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
+def rows(database: str, query: str, *values: object) -> list[tuple[Any, ...]]:
     """What the query finds in what is committed."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+    with reading(database) as connection:
         return connection.execute(query, values).fetchall()
+
+
+@contextmanager
+def edited(database: str) -> Iterator[Connection]:
+    """Changes that nobody should make, with no rule in their way, committed at the end."""
+    if not is_url(database):
+        with closing(
+            sqlite3.connect(database, isolation_level=None, factory=SqliteConnection)
+        ) as file:
+            file.execute("PRAGMA foreign_keys = OFF")
+            file.execute("BEGIN")
+            yield file
+            file.execute("COMMIT")
+        return
+    address = read_address(database)
+    with closing(PostgresConnection(lambda: connect(address, MIGRATION))) as server:
+        server.begin("READ WRITE")
+        server.execute("SET LOCAL session_replication_role = replica")
+        yield server
+        server.execute("COMMIT")

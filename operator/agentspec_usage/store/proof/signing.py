@@ -5,6 +5,7 @@ A key's id is the start of its public key's SHA-256, so that nobody has to hand 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from agentspec_usage.errors import SettingsError
 from agentspec_usage.store.proof.chain import Head
 from agentspec_usage.store.proof.checkpoints import Checkpoint, SignedCheckpoint
 
-__all__ = ["Signer", "new_key_pair", "read_public_key", "read_signer", "signed_by"]
+__all__ = ["Signer", "new_key_pair", "read_public_key", "read_signer", "signed_by", "signed_by_any"]
 
 
 class Signer:
@@ -30,7 +31,10 @@ class Signer:
         self.key_id = key_id_of(key.public_key())
 
     def sign(self, ledger: str, head: Head, at: int) -> SignedCheckpoint:
-        checkpoint = Checkpoint(ledger, head, at, self.key_id)
+        return self.signed(Checkpoint(ledger, head, at, self.key_id))
+
+    def signed(self, checkpoint: Checkpoint) -> SignedCheckpoint:
+        """``checkpoint``, whose key id is this key's, with this key's signature."""
         return SignedCheckpoint(checkpoint, self._key.sign(checkpoint.text.encode()))
 
 
@@ -47,6 +51,11 @@ def signed_by(signed: SignedCheckpoint, key: Ed25519PublicKey) -> bool:
     except InvalidSignature:
         return False
     return True
+
+
+def signed_by_any(keys: Sequence[Ed25519PublicKey]) -> Callable[[SignedCheckpoint], bool]:
+    """Whether one of ``keys`` signed it: the present one, and those before it."""
+    return lambda signed: any(signed_by(signed, key) for key in keys)
 
 
 def new_key_pair() -> tuple[bytes, bytes]:

@@ -1,1 +1,1 @@
-"""The usage store on SQLite: one file, one writer."""
+"""The store's database by default: one SQLite file, which one process has."""

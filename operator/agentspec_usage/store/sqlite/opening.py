@@ -1,9 +1,9 @@
 """Opening the database: by which rules, and at which version.
 
 * WAL, so that readers and the writer do not wait for each other.
-* ``synchronous=FULL``: a commit returns when it is on the disk. In simulated power losses FULL lost
-  none of the acknowledged commits, NORMAL up to seventeen of them: what is acknowledged here is
-  deleted at its sender.
+* ``synchronous=FULL``: a commit returns when it is on the disk. In simulated power losses
+  (tests/simulation) FULL loses none of the acknowledged commits and NORMAL does: what is
+  acknowledged here is deleted at its sender.
 * The file is the owner's alone: it holds who used what.
 * Readers open it read-only, so that no defect of theirs can write.
 """
@@ -15,8 +15,11 @@ import sqlite3
 from pathlib import Path
 from urllib.parse import quote
 
+from agentspec_usage.runtime.ids import draw_128_bits
 from agentspec_usage.store.errors import StoreUnusableError
-from agentspec_usage.store.sqlite.schema import APPLICATION_ID, MIGRATIONS, VERSION
+from agentspec_usage.store.sql.connection import Connection
+from agentspec_usage.store.sql.schema import APPLICATION_ID, MIGRATIONS, VERSION
+from agentspec_usage.store.sqlite.connection import SqliteConnection
 
 __all__ = [
     "migrate",
@@ -25,6 +28,7 @@ __all__ = [
     "open_writer",
     "prepare",
     "schema_difference",
+    "settle_writer",
 ]
 
 BUSY_SECONDS = 5.0
@@ -50,7 +54,7 @@ def prepare(path: Path) -> None:
         raise StoreUnusableError(f"{path}: {error}") from error
 
 
-def migrate(connection: sqlite3.Connection, upto: int = VERSION) -> None:
+def migrate(connection: Connection, upto: int = VERSION) -> None:
     """Take the steps that the database has not taken, up to version ``upto``; all or none."""
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -65,9 +69,13 @@ def migrate(connection: sqlite3.Connection, upto: int = VERSION) -> None:
                 "run the newer program, or restore the backup made before it"
             )
         for step in MIGRATIONS[version:upto]:
-            for statement in filter(str.strip, step.split(";")):
+            for statement in connection.dialect.statements(step):
                 connection.execute(statement)
         if version < upto:
+            connection.execute(
+                "INSERT INTO ledger SELECT 1, ?, 1 WHERE NOT EXISTS (SELECT 1 FROM ledger)",
+                (draw_128_bits(),),
+            )
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {upto}")
         connection.execute("COMMIT")
@@ -77,30 +85,42 @@ def migrate(connection: sqlite3.Connection, upto: int = VERSION) -> None:
         raise
 
 
-def open_writer(path: Path) -> sqlite3.Connection:
+def open_writer(path: Path) -> SqliteConnection:
     """The connection that writes. Transactions are begun and ended by hand."""
     connection = sqlite3.connect(
-        path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=256
+        path,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        cached_statements=256,
+        factory=SqliteConnection,
     )
     try:
-        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        if mode != "wal":
-            raise StoreUnusableError(
-                f"{path}: expected a file system on which SQLite can use a WAL, got {mode!r}"
-            )
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA trusted_schema = OFF")
-        # A savepoint that outgrows its cache would need a temporary directory that can be written.
-        connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_WAL}")
+        settle_writer(connection)
+    except StoreUnusableError as error:
+        connection.close()
+        raise StoreUnusableError(f"{path}: {error}") from error
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def open_reader(path: Path) -> sqlite3.Connection:
+def settle_writer(connection: Connection) -> None:
+    """Make a fresh connection the one that writes."""
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise StoreUnusableError(
+            f"expected a file system on which SQLite can use a WAL, got {mode!r}"
+        )
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    # A savepoint that outgrows its cache would need a temporary directory that can be written.
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_WAL}")
+
+
+def open_reader(path: Path) -> SqliteConnection:
     """A connection that cannot write. Whoever has it uses it from one thread at a time."""
     connection = sqlite3.connect(
         f"file:{quote(str(path.absolute()))}?mode=ro",
@@ -108,13 +128,14 @@ def open_reader(path: Path) -> sqlite3.Connection:
         timeout=BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
+        factory=SqliteConnection,
     )
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA trusted_schema = OFF")
     return connection
 
 
-def open_verified(path: Path) -> sqlite3.Connection:
+def open_verified(path: Path) -> SqliteConnection:
     """A reader of a database that is of this program and of its version.
 
     Raises ``StoreUnusableError`` for another one: nothing is migrated, evidence is only read.
@@ -137,10 +158,10 @@ def open_verified(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def schema_difference(connection: sqlite3.Connection) -> str:
+def schema_difference(connection: Connection) -> str:
     """What in the database was not made by this program: a trigger or a view, or a table or an
     index that is another one or is gone; "" when there is nothing. Indexes may be added."""
-    blank = sqlite3.connect(":memory:", isolation_level=None)
+    blank = sqlite3.connect(":memory:", isolation_level=None, factory=SqliteConnection)
     try:
         migrate(blank)
         expected = _schema(blank)
@@ -153,10 +174,10 @@ def schema_difference(connection: sqlite3.Connection) -> str:
     return next((f"{kind} {name}" for kind, name in expected if (kind, name) not in found), "")
 
 
-def _schema(connection: sqlite3.Connection) -> dict[tuple[str, str], str | None]:
+def _schema(connection: Connection) -> dict[tuple[str, str], str | None]:
     rows = connection.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name")
     return {(kind, name): sql for kind, name, sql in rows}
 
 
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
+def _pragma(connection: Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])

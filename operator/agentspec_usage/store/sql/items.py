@@ -1,0 +1,268 @@
+"""Items as rows: what of a frame is charged, one row a record or an aggregate; and corrections.
+
+An item's time is its own, but not later than five minutes after it was received: one wrong clock
+cannot date usage into next year. And not before the end of the newest closed period, because what
+was charged for a closed period never changes: what comes late is a correction in the open one. What
+it said itself is kept beside it, and gives its price.
+
+The items of one request are gathered and written together, with their sums and as one batch of the
+journal, so that each of them is hashed exactly as it was inserted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from agentspec_usage.metering.counts import TokenCounts
+from agentspec_usage.metering.frame import Frame, Item
+from agentspec_usage.metering.models import UNATTRIBUTED
+from agentspec_usage.metering.record import CallStatus, UsageRecord
+from agentspec_usage.metering.series import SeriesKey
+from agentspec_usage.runtime.ids import draw_bytes
+from agentspec_usage.store.proof.rows import (
+    DETAIL_COLUMNS,
+    ROW_COLUMNS,
+    Value,
+    details_hash,
+    encode_details,
+    encode_row,
+    leaf_hash,
+)
+from agentspec_usage.store.sql.agents import AgentRow
+from agentspec_usage.store.sql.charging import Charged, Charging
+from agentspec_usage.store.sql.connection import Connection
+from agentspec_usage.store.sql.dictionaries import Dictionaries, Numbered
+from agentspec_usage.store.sql.instances import InstanceRow
+from agentspec_usage.store.sql.journal import link_batch
+from agentspec_usage.store.sql.rollups import Stored, add_to_rollups
+
+__all__ = ["CALL_KINDS", "LOST", "MAX_AHEAD_MS", "Entry", "NewItems", "closed_until"]
+
+MAX_AHEAD_MS = 5 * 60 * 1000
+"""How far an item's time may be ahead of the receiver's clock."""
+
+CALL_KINDS = ("record", "aggregate", "lost", "estimate")
+"""Entries that are usage; the others correct some."""
+
+LOST = SeriesKey(UNATTRIBUTED.provider, UNATTRIBUTED.model, operation="")
+"""The series of calls of which only the sum is known."""
+
+SALT_BYTES = 16
+
+_ITEM_COLUMNS = (*ROW_COLUMNS, "salt", "details", "leaf")
+_DETAIL_COLUMNS = ("item", *DETAIL_COLUMNS, "salt")
+
+_NEWEST = "SELECT (SELECT max(item) FROM items), (SELECT max(last_item) FROM batches)"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of ``items`` but for what is the same for all of a batch; see ``schema.items``."""
+
+    account: Numbered
+    instance: InstanceRow
+    series: Numbered
+    charged: Charged
+    kind: str
+    at: int
+    counts: TokenCounts
+    first_seq: int = 0
+    last_seq: int = 0
+    corrects: int | None = None
+    claimed_at: int | None = None
+    status: str = str(CallStatus.OK)
+    coarse: int = 0
+    correction: int = 0
+    requests: str | None = None
+
+
+def closed_until(connection: Connection) -> int:
+    """The end (ms) of the newest closed period; 0 when none was closed."""
+    row = connection.execute("SELECT max(end_at) FROM periods").fetchone()
+    return int(row[0] or 0)
+
+
+class NewItems:
+    """The items that one request brings: gathered frame by frame, then written as one batch."""
+
+    def __init__(
+        self, connection: Connection, dictionaries: Dictionaries, charging: Charging, now: int
+    ) -> None:
+        self._connection = connection
+        self._dictionaries = dictionaries
+        self._charging = charging
+        self._now = now
+        self._closed_until = closed_until(connection)
+        self._first = 1 + max(int(each or 0) for each in connection.execute(_NEWEST).fetchone())
+        self._rows: list[tuple[object, ...]] = []
+        self._details: list[tuple[object, ...]] = []
+        self._leaves: list[bytes] = []
+        self._stored: list[Stored] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def connection(self) -> Connection:
+        return self._connection
+
+    @property
+    def closed_until(self) -> int:
+        """The end (ms) of the newest closed period."""
+        return self._closed_until
+
+    def account(self, agent: AgentRow, team: str) -> Numbered:
+        """Who is charged."""
+        return self._dictionaries.account(self._connection, agent, agent.cost_center, team)
+
+    def series(self, key: SeriesKey) -> Numbered:
+        return self._dictionaries.series(self._connection, key)
+
+    def charged(
+        self, key: SeriesKey, at: int, counts: TokenCounts, requests: Mapping[str, int]
+    ) -> Charged:
+        """What that costs by the prices at ``at`` (ms)."""
+        return self._charging.charge(
+            self._connection, self._dictionaries, key, at, counts, requests
+        )
+
+    def dated(self, at: int, corrected_at: int | None) -> tuple[int, int | None, int]:
+        """Where what takes back or charges anew belongs: ``at``, ``claimed_at``, ``correction``.
+
+        It is dated as the entry is that it is of, and is a correction where that is one (of what
+        was used ``corrected_at``), or where that is in a period which was closed since.
+        """
+        if at < self._closed_until:
+            return self._closed_until, at, 1
+        return at, corrected_at, int(corrected_at is not None)
+
+    def add(self, agent: AgentRow, instance: InstanceRow, frame: Frame) -> None:
+        """The frame's items, as the instance's."""
+        for item in frame.items:
+            self._add_item(agent, instance, item)
+
+    def add_lost(
+        self, agent: AgentRow, instance: InstanceRow, frame: Frame, missing: TokenCounts
+    ) -> None:
+        """What is known of calls that were acknowledged once and are here no more."""
+        # This clock may be behind that of whoever closed the period.
+        at = max(self._now, self._closed_until)
+        self.add_entry(
+            Entry(
+                account=self.account(agent, ""),
+                instance=instance,
+                series=self.series(LOST),
+                charged=self.charged(LOST, self._now, missing, {}),
+                kind="lost",
+                at=at,
+                claimed_at=None if at == self._now else self._now,
+                correction=int(at > self._now),
+                counts=missing,
+                first_seq=frame.since + 1,
+                last_seq=frame.last,
+            )
+        )
+
+    def add_entry(self, entry: Entry, details: tuple[Value, ...] = ()) -> int:
+        """An entry that was made elsewhere. Its number."""
+        number = self._first + len(self._rows)
+        salt = draw_bytes(SALT_BYTES)
+        hashed = None
+        if any(value is not None for value in details):
+            own_salt = draw_bytes(SALT_BYTES)
+            hashed = details_hash(encode_details(details), own_salt)
+            self._details.append((number, *details, own_salt))
+        charged = entry.charged
+        counts = entry.counts.as_tuple()
+        facts = (
+            *(entry.kind, entry.corrects, entry.first_seq, entry.last_seq),
+            *(entry.at, entry.claimed_at, self._now),
+            *(entry.status, entry.coarse, entry.correction, entry.requests),
+            *counts,
+            *charged[2:],
+        )
+        said = (
+            *(number, entry.account.hash, entry.instance.hash, entry.series.hash),
+            charged.price_hash,
+            *facts,
+        )
+        leaf = leaf_hash(encode_row(said), salt, hashed or b"")
+        of = (entry.account.number, entry.series.number, charged.price)
+        self._rows.append(
+            (
+                *(number, of[0], entry.instance.number, *of[1:]),
+                *facts,
+                *(salt, hashed, leaf),
+            )
+        )
+        self._leaves.append(leaf)
+        values = (int(entry.kind in CALL_KINDS), *counts, *charged[2:])
+        self._stored.append(Stored(entry.at, *of, values))
+        return number
+
+    def write(self) -> None:
+        """Write them, their sums, and the batch of the journal that they are."""
+        if not self._rows:
+            return
+        self._connection.insert("items", _ITEM_COLUMNS, self._rows)
+        self._connection.insert("item_details", _DETAIL_COLUMNS, self._details)
+        add_to_rollups(self._connection, self._stored)
+        link_batch(self._connection, self._first, self._leaves, self._now)
+
+    def _add_item(self, agent: AgentRow, instance: InstanceRow, item: Item) -> None:
+        team, details = "", tuple[Value, ...]()
+        coarse = 0
+        if isinstance(item, UsageRecord):
+            kind, first, last, claimed = "record", item.seq, item.seq, item.at
+            team, details = item.context.team, tuple(_detail(item))
+        else:
+            kind, first, last = "aggregate", item.from_seq, item.to_seq
+            claimed, coarse = item.bucket, int(item.coarse)
+        believed = min(claimed, self._now + MAX_AHEAD_MS)
+        at = max(believed, self._closed_until)
+        self.add_entry(
+            Entry(
+                self.account(agent, team),
+                instance,
+                self.series(item.key),
+                self.charged(item.key, believed, item.counts, item.requests),
+                kind,
+                at,
+                item.counts,
+                first,
+                last,
+                None,
+                None if at == claimed else claimed,
+                str(item.status),
+                coarse,
+                int(at > believed),
+                _json(item.requests),
+            ),
+            details,
+        )
+
+
+def _detail(record: UsageRecord) -> Iterator[Value]:
+    """The values of ``DETAIL_COLUMNS``."""
+    context = record.context
+    yield record.request_model or None
+    yield record.call_id or None
+    yield record.response_id or None
+    yield record.duration_ms
+    yield record.ttft_ms
+    yield context.user or None
+    yield context.session or None
+    yield context.run or None
+    yield context.parent_run or None
+    yield context.team or None
+    yield _json(context.labels)
+    # A provider's text may hold half a surrogate pair or a NUL, which not every database can.
+    yield record.raw.encode(errors="replace").decode().replace("\0", "\ufffd") or None
+
+
+def _json(values: Mapping[str, str] | Mapping[str, int]) -> str | None:
+    if not values:
+        return None
+    return json.dumps(dict(values), separators=(",", ":"), sort_keys=True)

@@ -1,0 +1,31 @@
+"""What proves that items were not changed since: the chain of batches, and its signed heads.
+
+Each item's ``leaf`` is beside it, which says which row it is that was changed.
+"""
+
+__all__ = ["JOURNAL"]
+
+JOURNAL = """
+CREATE TABLE ledger (
+    ledger INTEGER PRIMARY KEY CHECK (ledger = 1),
+    id TEXT NOT NULL,
+    first_item INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE batches (
+    batch INTEGER PRIMARY KEY,
+    previous BLOB NOT NULL,
+    first_item INTEGER NOT NULL,
+    last_item INTEGER NOT NULL,
+    root BLOB NOT NULL,
+    at INTEGER NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE checkpoints (
+    batch INTEGER PRIMARY KEY REFERENCES batches,
+    at INTEGER NOT NULL,
+    key_id TEXT NOT NULL,
+    signature BLOB NOT NULL
+) STRICT;
+"""
