@@ -73,6 +73,13 @@ def status_with(**usage_fields: Any) -> dict[str, Any]:
 
 def largest_status() -> dict[str, Any]:
     """Every field, every list full, every string and number at its bound."""
+    cost = {
+        "status": "Estimated",
+        "amount": f"-{MAX_COUNT}.{'9' * 12}",
+        "currency": "USD",
+        "unpricedTokens": MAX_COUNT,
+    }
+    period = {"tokens": MAX_COUNT, "ends": "2026-12-01T00:00:00.000Z", "cost": cost}
     rows = [model(f"{number:02}{'m' * 126}", "p" * 128) for number in range(20)]
     rows += [model("__other__", "p" * 128), model("__unattributed__", "p" * 128)]
     for row in rows:
@@ -99,11 +106,16 @@ def largest_status() -> dict[str, Any]:
             "coverage": "99.9%",
             "podsObserved": 1_000_000,
             "podsExpected": 1_000_000,
-            "cost": {
-                "status": "Estimated",
-                "amount": f"{MAX_COUNT}.{'9' * 12}",
-                "currency": "USD",
-                "unpricedTokens": MAX_COUNT,
+            "cost": cost,
+            "today": period,
+            "month": period,
+            "tail": {"tokens": MAX_COUNT, "calls": MAX_COUNT},
+            "costCenter": "c" * 128,
+            "ledger": {
+                "size": MAX_COUNT,
+                "root": "f" * 64,
+                "keyId": "k" * 128,
+                "at": "2026-11-22T12:00:00.000Z",
             },
             "display": {
                 "tokens": "9" * 16,
@@ -111,6 +123,7 @@ def largest_status() -> dict[str, Any]:
                 "cachedPercent": "100%",
                 "cost": "9" * 32,
                 "costPerCall": "9" * 32,
+                "month": "9" * 32,
             },
         },
         "grade": "F",

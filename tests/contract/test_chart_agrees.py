@@ -25,6 +25,8 @@ NOT_IN_THE_CHART = {
     "allow_loopback",  # for development
     "price_book",  # a file, there when priceBook has a text: absent from the default install
     "namespaces",  # set with watchNamespaces, absent from the default install
+    "control_plane_url",  # with a control plane, which the default install has not
+    "control_plane_token_file",  # the same
 }
 
 
@@ -135,7 +137,9 @@ def test_a_default_of_the_chart_is_the_default_of_the_operator() -> None:
         name.removeprefix(PREFIX).lower(): value for name, value in operator_environment().items()
     }
     from_pod = {"identity", "lease_namespace"}
-    given = {field: value for field, value in by_field.items() if field not in from_pod}
+    of_the_secret = {"seal_key_file", "previous_seal_key_file", "seal_required"}
+    own = from_pod | of_the_secret
+    given = {field: value for field, value in by_field.items() if field not in own}
     settings = OperatorSettings.model_validate(given)
     assert settings == OperatorSettings()
 
@@ -158,6 +162,13 @@ DECIDED_BY_THE_CHART = {
     "price_book",
     "signing_key_file",
     "checkpoint_file",
+    "kubeconfig",  # in a cluster the pod's own account is used
+    "head_config_map",  # ledgerConfigMap, in the release's namespace
+    "remote_namespace",  # remoteAgents.namespace
+    "lease",  # where there may be several
+    "operator_key_file",  # how the release's own operator shows who it is
+    "operator_service_account",
+    "operator_audience",
 }
 
 
@@ -166,10 +177,10 @@ def field_of(name: str) -> str:
     return "".join(f"_{char.lower()}" if char.isupper() else char for char in name)
 
 
-def test_the_control_plane_is_told_every_setting_but_its_address() -> None:
+def test_the_control_plane_is_told_every_setting_but_where_it_is() -> None:
     text = (CHART / "templates" / "controlplane" / "deployment.yaml").read_text(encoding="utf-8")
     fields = {name.lower() for name in re.findall(r"AGENTSPEC_CONTROLPLANE_([A-Z_]+)", text)}
-    assert fields == set(ControlPlaneSettings.model_fields) - {"address"}
+    assert fields == set(ControlPlaneSettings.model_fields) - {"address", "kubeconfig"}
 
 
 def test_every_setting_of_the_control_plane_is_a_value_with_its_default() -> None:
@@ -178,7 +189,7 @@ def test_every_setting_of_the_control_plane_is_a_value_with_its_default() -> Non
     assert ControlPlaneSettings.model_validate(values) == ControlPlaneSettings()
 
 
-NOT_A_SETTING = {"extraEnv"}
+NOT_A_SETTING = {"extraEnv", "controlPlane"}
 BOUNDED_BY_THE_PORTS_WITHOUT_ROOT = {"healthPort", "port"}
 
 

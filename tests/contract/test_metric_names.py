@@ -10,9 +10,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from agentspec_usage.controller.metrics import Metrics
+from agentspec_usage.controller.observation_sender import ObservationStats
 from agentspec_usage.controller.writer import WriterStats
 from agentspec_usage.controlplane import metrics as controlplane
-from agentspec_usage.store.sqlite import writer as store
+from agentspec_usage.store.sql import writer as store
 from charts.generate import CHART
 
 FROM_ELSEWHERE = {"up", "kube_lease_renew_time"}
@@ -42,8 +43,16 @@ class EmptyStore:
     alive = True
 
 
+class NothingHandedIn:
+    """A control plane that was never asked."""
+
+    stats = ObservationStats(0, 0, 0, 0)
+
+
 def of_operator(registry: CollectorRegistry) -> None:
-    Metrics(registry).watch_parts([], [], NoWrites(), NothingDue())
+    metrics = Metrics(registry)
+    metrics.watch_parts([], [], NoWrites(), NothingDue())
+    metrics.watch_control_plane(NothingHandedIn())
 
 
 def of_control_plane(registry: CollectorRegistry) -> None:

@@ -21,6 +21,8 @@ from agentspec_usage.metering.checkpoint import (
     restart_epoch,
 )
 from agentspec_usage.metering.counts import MAX_COUNT
+from agentspec_usage.status.charges import Charges, Period
+from agentspec_usage.wire.observed_answer import CostSaid, LedgerSaid, PeriodSaid
 from agentspec_usage.wire.usage import decode_usage
 from agentspec_usage.wire.writer_state import pack
 from tests.contract.crd_schema import validate_status
@@ -32,6 +34,13 @@ BOUND = 24 * 1024
 """Bytes of a whole status: what etcd stores again with every write of it."""
 
 EPOCH = "0123456789abcdef0123456789abcdef"
+
+
+_DEAR = CostSaid("Estimated", 10**31 - 1, "USD", MAX_COUNT)
+_PERIOD = Period(PeriodSaid(MAX_COUNT, _DEAR), NOW)
+
+CHARGES = Charges(_DEAR, _PERIOD, _PERIOD, MAX_COUNT, MAX_COUNT)
+"""What takes the most room of a control plane's charges."""
 
 
 def row(name: str, tokens: int) -> dict[str, Any]:
@@ -89,6 +98,9 @@ def built(
             last_read=NOW,
             tampered_epoch=None,
             now=NOW,
+            charges=CHARGES,
+            cost_center="c" * 128,
+            ledger=LedgerSaid(MAX_COUNT, "f" * 64, "k" * 128, NOW),
         )
     )
 

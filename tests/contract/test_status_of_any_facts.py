@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentspec_usage.controller.pod_health import Health
-from agentspec_usage.controller.status import Facts, build_status, meaning
+from agentspec_usage.controller.status import Facts, build_status
 from agentspec_usage.controller.verdict import Problem
 from agentspec_usage.metering.checkpoint import (
     Checkpoint,
@@ -20,6 +20,9 @@ from agentspec_usage.metering.completeness import Reason
 from agentspec_usage.metering.counts import MAX_COUNT, TokenCounts
 from agentspec_usage.metering.series import SeriesKey
 from agentspec_usage.metering.snapshot import SeriesRow, UsageReading, UsageSnapshot
+from agentspec_usage.status.charges import Charges, Period
+from agentspec_usage.status.usage import meaning
+from agentspec_usage.wire.observed_answer import CostSaid, LedgerSaid, PeriodSaid
 from agentspec_usage.wire.writer_state import pack
 from tests.contract.crd_schema import validate_status
 
@@ -79,6 +82,7 @@ def facts(
     health: Health | None,
     problem: Problem | None,
     previous: dict[str, object],
+    charges: Charges | None = None,
 ) -> Facts:
     packed, text = pack(checkpoint)
     return Facts(
@@ -93,17 +97,40 @@ def facts(
         last_read=NOW,
         tampered_epoch=None,
         now=NOW,
+        charges=charges,
+        cost_center="rd-4711",
+        ledger=LedgerSaid(7, "ab" * 32, "key-1", NOW),
     )
 
 
+costs = st.builds(
+    CostSaid,
+    st.sampled_from(["Exact", "Estimated"]),
+    st.integers(-(10**30), 10**30),
+    st.just("USD"),
+    st.integers(0, MAX_COUNT),
+) | st.just(CostSaid("Unpriced", unpriced_tokens=5))
+periods = st.builds(
+    Period,
+    st.builds(PeriodSaid, st.integers(0, MAX_COUNT), st.none() | costs),
+    st.integers(0, NOW),
+)
+charges = st.builds(
+    Charges, st.none() | costs, st.none() | periods, st.none() | periods, st.integers(0, MAX_COUNT)
+)
+
+
 @settings(max_examples=150, deadline=None)
-@given(checkpoints(), st.none() | healths, st.none() | problems)
+@given(checkpoints(), st.none() | healths, st.none() | problems, st.none() | charges)
 def test_a_status_fits_the_definition_and_stays_as_it_is(
-    checkpoint: Checkpoint, health: Health | None, problem: Problem | None
+    checkpoint: Checkpoint,
+    health: Health | None,
+    problem: Problem | None,
+    charged: Charges | None,
 ) -> None:
-    first = build_status(facts(checkpoint, health, problem, {}))
+    first = build_status(facts(checkpoint, health, problem, {}, charged))
     validate_status(first)
-    again = build_status(facts(checkpoint, health, problem, first))
+    again = build_status(facts(checkpoint, health, problem, first, charged))
     assert meaning(again) == meaning(first)
 
 

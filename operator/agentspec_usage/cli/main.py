@@ -11,7 +11,17 @@ import sys
 from collections.abc import Sequence
 
 from agentspec_usage import __version__
-from agentspec_usage.cli import controlplane, devcluster, operator, sidecar, statement, verify
+from agentspec_usage.cli import (
+    controlplane,
+    devcluster,
+    focus,
+    operator,
+    prune,
+    reprice,
+    sidecar,
+    statement,
+    verify,
+)
 from agentspec_usage.errors import AgentspecUsageError
 
 __all__ = ["build_parser", "main"]
@@ -29,6 +39,9 @@ def build_parser() -> argparse.ArgumentParser:
     controlplane.register(subparsers)
     sidecar.register(subparsers)
     statement.register(subparsers)
+    reprice.register(subparsers)
+    prune.register(subparsers)
+    focus.register(subparsers)
     verify.register(subparsers)
     devcluster.register(subparsers)
     return parser

@@ -7,11 +7,16 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agentspec_usage.cli.settings import add_flags, read_settings
-from agentspec_usage.errors import MissingExtraError, SettingsError
+from agentspec_usage.errors import MissingExtraError, SettingsError, UsageError
+from agentspec_usage.wire.writer_state_seal import SealKey, SealKeys
 
-__all__ = ["PREFIX", "register"]
+if TYPE_CHECKING:
+    from agentspec_usage.controller.settings import OperatorSettings
+
+__all__ = ["PREFIX", "register", "seal_keys_of"]
 
 PREFIX = "AGENTSPEC_OPERATOR"
 
@@ -51,8 +56,38 @@ def _run(arguments: argparse.Namespace) -> int:
     if not settings.lease_namespace:
         defaults["lease_namespace"] = _own_namespace(settings.leader_elect)
     settings = settings.model_copy(update=defaults)
+    seal_keys = seal_keys_of(settings)
     configure_logging(settings.log_format, settings.log_level, sys.stderr)
-    return run_operator(settings)
+    return run_operator(settings, seal_keys)
+
+
+def seal_keys_of(settings: OperatorSettings) -> SealKeys | None:
+    """The keys that the files hold; None when statuses are not to be sealed."""
+    if not settings.seal_key_file:
+        return None
+    current = _seal_key(settings.seal_key_file)
+    if current is not None:
+        return SealKeys(current, _seal_key(settings.previous_seal_key_file))
+    if settings.seal_required:
+        raise SettingsError(
+            f"{settings.seal_key_file}: expected a file with the seal key; "
+            "run with --no-seal-required to go on without a seal"
+        )
+    return None
+
+
+def _seal_key(path: str) -> SealKey | None:
+    """The key in a file; None when there is no file."""
+    if not path:
+        return None
+    try:
+        return SealKey.of(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: expected a file with a seal key") from error
+    except UsageError as error:
+        raise SettingsError(f"{path}: {error}") from error
 
 
 def _own_namespace(needed: bool) -> str:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from agentspec_usage.errors import MissingExtraError, SettingsError
+from agentspec_usage.runtime.clock import to_rfc3339
 
 __all__ = ["register"]
 
@@ -21,12 +22,20 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="prove that stored usage was not changed",
         description="Read a usage database again and check that every row is what was accepted, in "
         "its order, that no row was added or removed, and that the kept sums are those of the "
-        "rows. Names the first that is wrong; exit code 1 then. It needs the file alone, also of a "
-        "backup, or beside a control plane that runs.",
+        "rows. Names the first that is wrong; exit code 1 then. It needs the database alone, also "
+        "of a backup, or beside control planes that run.",
     )
-    verify.add_argument("--database", type=Path, required=True, help="the SQLite file")
     verify.add_argument(
-        "--public-key", type=Path, help="PEM file: check that the signed heads are of this key"
+        "--database", required=True, help="the SQLite file, or the server's postgresql:// URL"
+    )
+    verify.add_argument(
+        "--public-key",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="PEM file: check that the signed heads are of this key (can be repeated: of any of "
+        "these, after the key was changed)",
     )
     verify.add_argument(
         "--checkpoint",
@@ -51,27 +60,31 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _verify(arguments: argparse.Namespace) -> int:
     try:
+        from agentspec_usage.store.opening import verify_database
         from agentspec_usage.store.proof.checkpoints import split_checkpoints
-        from agentspec_usage.store.proof.signing import read_public_key, signed_by
-        from agentspec_usage.store.sqlite.verifying import verify_file
+        from agentspec_usage.store.proof.signing import read_public_key, signed_by_any
     except ModuleNotFoundError as error:
         raise MissingExtraError("verifying", "controlplane") from error
-    public_key = None if arguments.public_key is None else read_public_key(arguments.public_key)
+    public_keys = [read_public_key(path) for path in arguments.public_key]
     kept = [one for path in arguments.checkpoint for one in split_checkpoints(_text(path))]
-    found = verify_file(
+    found = verify_database(
         arguments.database,
-        is_signed=None if public_key is None else lambda one: signed_by(one, public_key),
+        is_signed=signed_by_any(public_keys) if public_keys else None,
         kept=kept,
         progress=_Shown() if sys.stderr.isatty() else lambda rows: None,
     )
     print(f"ledger {found.ledger}: {found.rows} rows in {found.batches} batches verified")
-    if found.before:
-        print(f"{found.before} rows were stored before the journal began: they are not covered")
+    if found.dropped:
+        dropped, until = found.dropped, to_rfc3339(found.dropped.until)
+        print(
+            f"{dropped.rows} rows of before {until} were dropped by policy; their sums are "
+            f"covered, signed by {dropped.key_id or 'nobody'}"
+        )
     if found.erased:
         print(f"{found.erased} rows had their details erased; their counts are covered")
-    checked = "" if public_key is not None else " (signatures were not checked: no --public-key)"
+    checked = "" if public_keys else " (signatures were not checked: no --public-key)"
     print(f"{found.signed} signed heads{checked}")
-    if found.unsigned_rows:
+    if found.unsigned_rows and found.finding is None:
         print(f"{found.unsigned_rows} rows came after the last signed head")
     if found.finding is None:
         print("ok")

@@ -16,16 +16,24 @@ from starlette.routing import Route
 from agentspec_usage.controlplane.agents import Agents
 from agentspec_usage.controlplane.api_keys import Draw
 from agentspec_usage.controlplane.committing import Commits
+from agentspec_usage.controlplane.event_flushing import EventFlushing
+from agentspec_usage.controlplane.event_metrics import watch_events
+from agentspec_usage.controlplane.events import Events, event_operations
+from agentspec_usage.controlplane.focus import Focus, focus_operations
 from agentspec_usage.controlplane.gate import Gate
 from agentspec_usage.controlplane.heartbeats import Heartbeats
 from agentspec_usage.controlplane.limits import NewInstances, TokenBuckets
 from agentspec_usage.controlplane.metrics import Metrics, WatchedStore
+from agentspec_usage.controlplane.observed import Observed, observed_operation
 from agentspec_usage.controlplane.openapi import openapi_document
 from agentspec_usage.controlplane.operations import Answer, Credential, Handler, Operation
+from agentspec_usage.controlplane.operator_gate import OperatorGate
 from agentspec_usage.controlplane.pages import Pages
+from agentspec_usage.controlplane.periods import Periods, periods_operations
 from agentspec_usage.controlplane.problems import answer_of
 from agentspec_usage.controlplane.records import Records
 from agentspec_usage.controlplane.registering import Registering
+from agentspec_usage.controlplane.repricing import Repricing, repricing_operation
 from agentspec_usage.controlplane.settings import ControlPlaneSettings
 from agentspec_usage.controlplane.shapes import (
     AgentRow,
@@ -36,11 +44,20 @@ from agentspec_usage.controlplane.shapes import (
 )
 from agentspec_usage.controlplane.usage import Usage
 from agentspec_usage.controlplane.usage_operations import usage_operations
+from agentspec_usage.controlplane.verification import (
+    ProvenStore,
+    Verification,
+    verification_operation,
+)
 from agentspec_usage.errors import AgentspecUsageError
 from agentspec_usage.runtime.clock import Clock
 from agentspec_usage.serving.problems import problem
+from agentspec_usage.store.events import EventStore
 from agentspec_usage.store.ingest import IngestStore
+from agentspec_usage.store.observed import ObservationStore
+from agentspec_usage.store.periods import PeriodStore
 from agentspec_usage.store.queries import UsageQueries
+from agentspec_usage.store.repricing import RepricingStore
 from agentspec_usage.wire.heartbeat import HeartbeatBody
 from agentspec_usage.wire.records import RecordsBody
 
@@ -62,7 +79,17 @@ _AGENT = (
 _OK = HTTPStatus.OK
 
 
-class UsageStore(IngestStore, UsageQueries, WatchedStore, Protocol):
+class UsageStore(
+    IngestStore,
+    EventStore,
+    ObservationStore,
+    PeriodStore,
+    ProvenStore,
+    RepricingStore,
+    UsageQueries,
+    WatchedStore,
+    Protocol,
+):
     """A store that takes usage in, answers for it and can be watched."""
 
 
@@ -73,8 +100,10 @@ def build_app(
     admin_key: str,
     metrics: Metrics,
     settings: ControlPlaneSettings,
+    flushing: EventFlushing,
+    operators: OperatorGate | None = None,
 ) -> Starlette:
-    """The control plane's application on ``store``."""
+    """The control plane's application on ``store``. The caller starts and stops ``flushing``."""
     buckets = TokenBuckets(settings.request_rate, settings.request_burst)
     gate = Gate(store, clock, admin_key, buckets, settings.requests_under_way)
     commits = Commits(settings.commit_wait)
@@ -94,9 +123,26 @@ def build_app(
         Records(store, gate, clock, commits, metrics, new_instances, settings),
         Agents(store, gate),
         Usage(store, store, gate),
+        Events(store, flushing, gate, clock, settings),
+        Observed(
+            store,
+            gate,
+            operators or OperatorGate(clock),
+            clock,
+            draw,
+            commits,
+            metrics,
+            new_instances,
+            settings,
+        ),
+        Periods(store, gate, clock, settings),
+        Repricing(store, gate, clock, settings),
+        Verification(store, gate, clock),
+        Focus(store, gate, settings.cluster),
         Pages(store, metrics),
     )
     metrics.watch_store(store)
+    watch_events(metrics.registry, flushing)
     document = JSONResponse(openapi_document(operations))
 
     async def openapi(_: Request) -> Response:
@@ -117,6 +163,12 @@ def build_operations(
     records: Records,
     agents: Agents,
     usage: Usage,
+    events: Events,
+    observed: Observed,
+    periods: Periods,
+    repricing: Repricing,
+    verification: Verification,
+    focus: Focus,
     pages: Pages,
 ) -> tuple[Operation, ...]:
     """Every endpoint."""
@@ -200,6 +252,12 @@ def build_operations(
             )
         ),
         *usage_operations(usage, f"{PREFIX}/usage"),
+        *periods_operations(periods, f"{PREFIX}/usage"),
+        repricing_operation(repricing, f"{PREFIX}/usage"),
+        verification_operation(verification, f"{PREFIX}/usage"),
+        *focus_operations(focus, f"{PREFIX}/usage"),
+        *event_operations(events, f"{PREFIX}/usage"),
+        observed_operation(observed, f"{PREFIX}/usage/observed"),
         *(
             Operation(name, "GET", path, handler, summary, Credential.NONE, {_OK: Answer("Yes")})
             for name, path, handler, summary in (

@@ -1,35 +1,31 @@
-"""Signing where the journal stands, now and then and at the end, and telling it to a file.
+"""Signing where the journal stands, now and then and at the end, and having it kept elsewhere.
 
-A checkpoint proves something only to whoever keeps it where the database's owner cannot reach, so
-each is appended to a file that can lie elsewhere or be shipped as it grows. A head that is signed
-is not signed again: an idle control plane writes nothing.
+A checkpoint proves something only to whoever keeps it where the database's owner cannot reach: a
+file (``head_file``), a ConfigMap (``head_config_map``), or both. A head that is signed is not
+signed again: an idle control plane writes nothing.
 
-A head is signed in the database first. So what a crash or a full disk kept from the file is told
-the next time, also by the next process; and what was cut off in the middle of a text is taken away
-before another is appended, because a file with half a text in it cannot be read.
+A head is signed in the database first. So what a crash, a full disk or an API server that is away
+kept from a place is told there the next time, also by the next process; and of several control
+planes on one database each tells the newest head, whoever signed it.
+
+How old the proof is, is measured by what it does not cover: when nothing was stored, a head of
+yesterday covers everything up to now.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
-import re
-from pathlib import Path
-from stat import S_ISREG
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from agentspec_usage.errors import AgentspecUsageError
 from agentspec_usage.runtime.clock import Clock
-from agentspec_usage.store.proof.checkpoints import TITLE, SignedCheckpoint
-from agentspec_usage.store.sqlite.journal import Signer
+from agentspec_usage.store.proof.checkpoints import SignedCheckpoint
+from agentspec_usage.store.sql.journal import Signer
 
-__all__ = ["Checkpoints", "SignedStore"]
+__all__ = ["Checkpoints", "Keeper", "SignedStore"]
 
 logger = logging.getLogger(__name__)
-
-_LARGEST_TEXT = 1024
-_END = re.compile(rb"signature [A-Za-z0-9+/=]{88}\n")
 
 
 class SignedStore(Protocol):
@@ -44,68 +40,72 @@ class SignedStore(Protocol):
         ...
 
 
-class Checkpoints:
-    """Signs with ``signer``; ``file`` is None where nobody wants them beside the database."""
+class Keeper(Protocol):
+    """A place outside the database. ``place`` is its name in logs and metrics."""
 
-    def __init__(self, store: SignedStore, signer: Signer, clock: Clock, file: Path | None) -> None:
+    @property
+    def place(self) -> str: ...
+
+    async def keep(self, newest: SignedCheckpoint) -> None:
+        """Have ``newest`` there. Raises ``AgentspecUsageError`` or ``OSError`` if it is not."""
+        ...
+
+
+class Checkpoints:
+    """Signs with ``signer``, and has each of ``keepers`` keep it.
+
+    ``on_covered(what, at)`` is told up to when (ms) what was stored is covered by a head that is
+    ``signed``, or that is kept in a place.
+    """
+
+    def __init__(
+        self,
+        store: SignedStore,
+        signer: Signer,
+        clock: Clock,
+        keepers: Sequence[Keeper] = (),
+        on_covered: Callable[[str, int], None] = lambda what, at: None,
+    ) -> None:
         self._store = store
         self._signer = signer
         self._clock = clock
-        self._file = file
-        self._told = False
-        """Whether the newest signed head is in the file, as far as this process knows."""
-        self._failing = ""
-
-    async def run(self, seconds: float) -> None:
-        """Sign every ``seconds``, until cancelled."""
-        while True:
-            await asyncio.sleep(seconds)
-            await self.sign()
+        self._keepers = tuple(keepers)
+        self._on_covered = on_covered
+        self._kept: dict[str, SignedCheckpoint] = {}
+        """What each place has, as far as this process knows."""
+        self._failing: dict[str, str] = {}
 
     async def sign(self) -> None:
         """Sign the head if it is not. A failure is logged once and tried again the next time."""
+        now = self._clock.now()
         try:
-            signed = await self._store.sign_head(self._signer, self._clock.now())
-            if self._file is not None and (signed is not None or not self._told):
-                self._told = False
-                newest = signed or await self._store.newest_checkpoint()
-                if newest is not None:
-                    await asyncio.to_thread(_tell, self._file, newest.text.encode())
-                self._told = True
-        except (AgentspecUsageError, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            if self._failing != reason:
-                logger.error("a checkpoint could not be kept", extra={"reason": reason})
-            self._failing = reason or ""
+            signed = await self._store.sign_head(self._signer, now)
+            newest = signed or await self._store.newest_checkpoint()
+        except AgentspecUsageError as error:
+            self._failed("signed", str(error))
             return
-        self._failing = ""
+        self._covered("signed", now)
+        for keeper in self._keepers:
+            await self._keep(keeper, newest, now)
 
-
-def _tell(file: Path, text: bytes) -> None:
-    """Append ``text``, unless it is the newest in the file already."""
-    with file.open("ab") as opened:
-        regular = S_ISREG(os.fstat(opened.fileno()).st_mode)
-        if regular:
-            size = opened.tell()
-            tail = _tail(file, size)
-            if tail.endswith(text):
+    async def _keep(self, keeper: Keeper, newest: SignedCheckpoint | None, now: int) -> None:
+        if newest is not None and self._kept.get(keeper.place) != newest:
+            try:
+                await keeper.keep(newest)
+            except AgentspecUsageError as error:
+                self._failed(keeper.place, str(error))
                 return
-            opened.truncate(size - _cut_off(tail))
-        opened.write(text)
-        opened.flush()
-        if regular:
-            os.fsync(opened.fileno())
+            except OSError as error:
+                self._failed(keeper.place, error.strerror or str(error))
+                return
+            self._kept[keeper.place] = newest
+        self._covered(keeper.place, now)
 
+    def _covered(self, what: str, now: int) -> None:
+        self._failing.pop(what, None)
+        self._on_covered(what, now)
 
-def _tail(file: Path, size: int) -> bytes:
-    with file.open("rb") as opened:
-        opened.seek(max(size - _LARGEST_TEXT, 0))
-        return opened.read()
-
-
-def _cut_off(tail: bytes) -> int:
-    """How many bytes at the end are the beginning of a text and no whole one."""
-    ends = [found.end() for found in _END.finditer(tail)]
-    rest = tail[ends[-1] if ends else 0 :]
-    title = TITLE.encode()
-    return len(rest) if rest.startswith(title) or title.startswith(rest) else 0
+    def _failed(self, what: str, reason: str) -> None:
+        if self._failing.get(what) != reason:
+            logger.error("a checkpoint could not be kept", extra={"place": what, "reason": reason})
+        self._failing[what] = reason

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ from agentspec_usage.store.ingest import IngestStore
 from agentspec_usage.store.values import Agent
 
 __all__ = ["Caller", "Gate"]
+
+_SHARE = 4
+"""What part of the room for bodies one agent may hold. A sender has one request under way for each
+of its processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,8 @@ class Gate:
         self._admin = hashlib.sha256(admin_key.encode()).digest() if admin_key else None
         self._buckets = buckets
         self._free = under_way
+        self._share = max(1, under_way // _SHARE)
+        self._held: Counter[str] = Counter()
 
     def admin(self, request: Request) -> None:
         """Refuse whoever is not the administrator."""
@@ -77,12 +84,19 @@ class Gate:
         return Caller(stored.agent, stored.key_id)
 
     @contextmanager
-    def room(self) -> Iterator[None]:
-        """Room for one body. Bounded over all keys: bodies are what takes memory."""
-        if not self._free:
+    def room(self, agent_id: str = "") -> Iterator[None]:
+        """Room for one body. Bounded over all keys: bodies are what takes memory. Of one agent only
+        a share of it, so that one who sends slowly keeps nobody else out; "" is whoever is no
+        agent, the administrator or the operator.
+        """
+        if not self._free or (agent_id and self._held[agent_id] >= self._share):
             raise too_many("too many requests are under way", 1)
         self._free -= 1
+        self._held[agent_id] += 1
         try:
             yield
         finally:
             self._free += 1
+            self._held[agent_id] -= 1
+            if not self._held[agent_id]:
+                del self._held[agent_id]

@@ -16,7 +16,7 @@ from agentspec_usage.runtime.clock import Clock
 from agentspec_usage.serving.body import read_body
 from agentspec_usage.serving.problems import too_many
 from agentspec_usage.store.ingest import IngestStore
-from agentspec_usage.store.values import instance_of
+from agentspec_usage.store.values import instance_of, is_final
 from agentspec_usage.wire.heartbeat import Heartbeat, decode_heartbeat
 from agentspec_usage.wire.heartbeat_encoding import MAX_HEARTBEAT
 from agentspec_usage.wire.records_answer import HeartbeatAnswer, encode_heartbeat_answer
@@ -53,7 +53,7 @@ class Heartbeats:
     async def take(self, request: Request) -> Response:
         """204 to AgentSpec's own dialect; with an instance where its calls stand."""
         caller = await self._gate.agent(request)
-        with self._gate.room():
+        with self._gate.room(caller.agent.agent_id):
             body = await read_body(request, MAX_HEARTBEAT, self._settings.body_timeout)
             heartbeat = decode_heartbeat(body)
         headers = {}
@@ -79,7 +79,7 @@ class Heartbeats:
             raise too_many("too many instances of this agent are new", wait)
 
     async def _keep(self, caller: Caller, heartbeat: Heartbeat, instance: str) -> None:
-        limited = not _is_final(heartbeat)
+        limited = not is_final(heartbeat)
         if limited:
             wait = self._slots.take(caller.key_id, instance, self._clock.monotonic())
             if wait:
@@ -93,8 +93,3 @@ class Heartbeats:
         finally:
             if limited and not kept:
                 self._slots.give_back(caller.key_id, instance)
-
-
-def _is_final(heartbeat: Heartbeat) -> bool:
-    snapshots = heartbeat.usage.snapshots if heartbeat.usage else ()
-    return bool(snapshots) and all(snapshot.final for snapshot in snapshots)

@@ -14,7 +14,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from agentspec_usage import __version__
-from agentspec_usage.store.sqlite.writer import WriterStats
+from agentspec_usage.store.sql.writer import WriterStats
 
 __all__ = ["Metrics", "WatchedStore"]
 
@@ -75,11 +75,48 @@ class Metrics:
             "Frames that told of calls which were durable once and are gone",
             registry=registry,
         )
+        self.observations = Counter(
+            "agentspec_observations_total",
+            "Readings of pods that the operator handed in, and questions",
+            registry=registry,
+        )
+        self.observations_left_out = Counter(
+            "agentspec_observations_left_out_total",
+            "Readings left out, because too many instances of their agent were new",
+            registry=registry,
+        )
         self.usage_refused = Counter(
             "agentspec_heartbeat_usage_refused_total",
             "Heartbeats that counted for liveness alone, because their usage does not decode",
             registry=registry,
         )
+        self._covered = Gauge(
+            "agentspec_journal_covered_timestamp_seconds",
+            "Up to when what was stored is covered by a head that is signed, or kept in a place",
+            ["by"],
+            registry=registry,
+        )
+        self._status_writes = Counter(
+            "agentspec_status_writes_total",
+            "Status writes of remote agents' objects by what became of them",
+            ["result"],
+            registry=registry,
+        )
+        self._api_server_requests = Counter(
+            "rest_client_requests_total",
+            "Requests to the API server by method and status code",
+            ["method", "code"],
+            registry=registry,
+        )
+
+    def covered(self, by: str, at: int) -> None:
+        self._covered.labels(by).set(at / 1000)
+
+    def status_written(self, result: str) -> None:
+        self._status_writes.labels(result).inc()
+
+    def api_server_answered(self, method: str, code: str) -> None:
+        self._api_server_requests.labels(method, code).inc()
 
     def watch_store(self, store: WatchedStore) -> None:
         """Show what the store counts itself, from now on. Once per registry."""

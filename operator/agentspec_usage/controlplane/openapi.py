@@ -37,6 +37,7 @@ def openapi_document(operations: Sequence[Operation]) -> dict[str, Any]:
             "securitySchemes": {
                 str(Credential.ADMIN): {"type": "apiKey", "in": "header", "name": "X-Admin-Key"},
                 str(Credential.AGENT): {"type": "http", "scheme": "bearer"},
+                str(Credential.OPERATOR): {"type": "http", "scheme": "bearer"},
             },
         },
     }
@@ -98,7 +99,7 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
                 found.append(
                     {"name": name, "in": "query", "description": description, "schema": schema}
                 )
-    elif names:
+    elif "name" in names:
         found.append({"name": "namespace", "in": "query", "schema": {"type": "string"}})
     return found
 

@@ -24,6 +24,7 @@ class Credential(StrEnum):
     ADMIN = "adminKey"
     AGENT = "apiKey"
     ADMIN_OR_AGENT = "adminKey apiKey"
+    OPERATOR = "operator"
     NONE = ""
 
 

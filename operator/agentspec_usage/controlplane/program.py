@@ -1,8 +1,11 @@
 """The control plane's life: open the store, serve, and stop in the order that loses nothing.
 
-Stop (SIGTERM): no new connections, requests under way are answered, then the store writes what
-waits and lets go of its file. Whoever got an answer has it on the disk already; whoever got none
-sends again.
+What it does beside serving (signing, what it has in the cluster) goes round by round, and neither
+its faults nor an API server that is away are felt by agents.
+
+Stop (SIGTERM): no new connections, requests under way are answered, usage events in memory are
+flushed, then the store writes what waits and lets go of its file. Whoever got an answer to frames
+has them on the disk already; whoever got none sends again.
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from prometheus_client import CollectorRegistry
@@ -21,15 +25,27 @@ from starlette.applications import Starlette
 
 from agentspec_usage import __version__
 from agentspec_usage.controlplane.app import build_app
-from agentspec_usage.controlplane.checkpoints import Checkpoints
+from agentspec_usage.controlplane.checkpoints import Checkpoints, Keeper
+from agentspec_usage.controlplane.cluster import ClusterApi, open_cluster
+from agentspec_usage.controlplane.event_flushing import EventFlushing
+from agentspec_usage.controlplane.head_config_map import HeadConfigMap
+from agentspec_usage.controlplane.head_file import HeadFile
 from agentspec_usage.controlplane.metrics import Metrics
+from agentspec_usage.controlplane.operator_gate import OperatorGate
+from agentspec_usage.controlplane.remote_agents import show_remote_agents
+from agentspec_usage.controlplane.retention import RETENTION_SECONDS, Retention
+from agentspec_usage.controlplane.rounds import every
 from agentspec_usage.controlplane.settings import ControlPlaneSettings
+from agentspec_usage.controlplane.settling import SETTLE_SECONDS, Settling
+from agentspec_usage.controlplane.token_review import KubeTokenReviews
 from agentspec_usage.errors import SettingsError
+from agentspec_usage.metering.event_buffer import EventBuffer, EventLimits
 from agentspec_usage.pricebook.opening import open_price_book
 from agentspec_usage.runtime.clock import SystemClock
-from agentspec_usage.runtime.ids import draw_128_bits
-from agentspec_usage.store.proof.signing import read_signer
-from agentspec_usage.store.sqlite.store import SqliteStore
+from agentspec_usage.runtime.ids import draw_128_bits, new_instance_id
+from agentspec_usage.store.opening import open_store, shown_database
+from agentspec_usage.store.proof.signing import Signer, read_signer
+from agentspec_usage.store.sql.store import SqlStore
 
 __all__ = ["run_control_plane"]
 
@@ -38,30 +54,31 @@ logger = logging.getLogger(__name__)
 _KEEP_ALIVE_SECONDS = 75
 """Longer than two intervals of a reporter, so that its connection is still there."""
 
+_DRAIN_SECONDS = 5.0
+"""How long a stop waits for the store to take the usage events that are in memory."""
+
 _BACKLOG = 2048
 _LARGEST_HEAD = 16 * 1024
 
 
-def run_control_plane(settings: ControlPlaneSettings, admin_key: str) -> int:
+def run_control_plane(
+    settings: ControlPlaneSettings, admin_key: str, operator_key: str = ""
+) -> int:
     """Serve until SIGTERM or SIGINT. The exit code: 0 for a stop that was asked for."""
     signer = read_signer(Path(settings.signing_key_file)) if settings.signing_key_file else None
     book = open_price_book(settings.price_book)
     listener = _listen(settings.address, settings.port)
     try:
-        store = SqliteStore(Path(settings.database), book=book)
+        store = open_store(settings.database, book=book)
     except BaseException:
         listener.close()
         raise
     try:
-        metrics = Metrics(CollectorRegistry())
-        clock = SystemClock()
-        app = build_app(store, clock, draw_128_bits, admin_key, metrics, settings)
         if not admin_key:
             logger.warning("no admin key is set: agents cannot be registered or listed")
-        file = Path(settings.checkpoint_file) if settings.checkpoint_file else None
-        checkpoints = None if signer is None else Checkpoints(store, signer, clock, file)
-        return asyncio.run(_run(app, listener, settings, checkpoints))
+        return asyncio.run(_run(store, listener, settings, admin_key, operator_key, signer))
     finally:
+        listener.close()
         store.close()
         logger.info("control plane stopped")
 
@@ -82,21 +99,74 @@ def _listen(address: str, port: int) -> socket.socket:
 
 
 async def _run(
-    app: Starlette,
+    store: SqlStore,
     listener: socket.socket,
     settings: ControlPlaneSettings,
-    checkpoints: Checkpoints | None,
+    admin_key: str,
+    operator_key: str,
+    signer: Signer | None,
 ) -> int:
-    if checkpoints is None:
+    clock = SystemClock()
+    metrics = Metrics(CollectorRegistry())
+    buffer = EventBuffer(new_instance_id, EventLimits(interval=settings.event_flush_interval))
+    flushing = EventFlushing(buffer, store, clock)
+    async with AsyncExitStack() as stack:
+        cluster = reviews = None
+        if settings.uses_cluster:
+            http = await stack.enter_async_context(
+                open_cluster(settings.kubeconfig, metrics.api_server_answered)
+            )
+            cluster = ClusterApi(http)
+            if settings.operator_service_account:
+                reviews = KubeTokenReviews(http, settings.operator_audience)
+        accounts = [settings.operator_service_account]
+        operators = OperatorGate(clock, operator_key, accounts, reviews)
+        app = build_app(
+            store, clock, draw_128_bits, admin_key, metrics, settings, flushing, operators
+        )
+        settling = Settling(store, clock, settings.settle_hours)
+        works: list[Coroutine[Any, Any, None]] = [
+            every(SETTLE_SECONDS, settling.round, "old tails")
+        ]
+        if signer is not None:
+            keepers = _keepers(settings, cluster)
+            checkpoints = Checkpoints(store, signer, clock, keepers, metrics.covered)
+            works.append(every(settings.checkpoint_interval, checkpoints.sign, "checkpoints"))
+            # Nothing is stored any more then: what was stored last is signed too.
+            stack.push_async_callback(checkpoints.sign)
+        if settings.retain_months:
+            retention = Retention(store, signer, clock, settings.retain_months, settings.zone_info)
+            works.append(every(RETENTION_SECONDS, retention.round, "retention"))
+        if cluster is not None and settings.remote_namespace:
+            works.append(show_remote_agents(settings, store, cluster, clock, metrics))
+        await stack.enter_async_context(_beside(works))
+        # Stopped before the works: letting go of a Lease waits for an API server that may be away,
+        # and events in memory must not wait for that.
+        flushing.start()
+        stack.push_async_callback(flushing.stop, _DRAIN_SECONDS)
         return await _serve(app, listener, settings)
-    signing = asyncio.create_task(checkpoints.run(settings.checkpoint_interval))
+
+
+def _keepers(settings: ControlPlaneSettings, cluster: ClusterApi | None) -> list[Keeper]:
+    keepers: list[Keeper] = []
+    if settings.checkpoint_file:
+        keepers.append(HeadFile(Path(settings.checkpoint_file)))
+    if cluster is not None and settings.head_config_map:
+        namespace, _, name = settings.head_config_map.partition("/")
+        keepers.append(HeadConfigMap(cluster, namespace, name))
+    return keepers
+
+
+@asynccontextmanager
+async def _beside(works: Sequence[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Works that run as long as the block."""
+    tasks = [asyncio.create_task(work) for work in works]
     try:
-        return await _serve(app, listener, settings)
+        yield
     finally:
-        signing.cancel()
-        await asyncio.gather(signing, return_exceptions=True)
-        # Nothing is stored any more: what was stored last is signed too.
-        await checkpoints.sign()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _serve(app: Starlette, listener: socket.socket, settings: ControlPlaneSettings) -> int:
@@ -123,7 +193,11 @@ async def _serve(app: Starlette, listener: socket.socket, settings: ControlPlane
     shown = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     logger.info(
         "control plane started",
-        extra={"version": __version__, "address": shown, "database": settings.database},
+        extra={
+            "version": __version__,
+            "address": shown,
+            "database": shown_database(settings.database),
+        },
     )
     await server.serve(sockets=[listener])
     return 0

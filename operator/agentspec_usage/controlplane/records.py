@@ -51,7 +51,7 @@ class Records:
     async def take(self, request: Request) -> Response:
         """200 after the commit; 202 with the watermarks as they are when that takes too long."""
         caller = await self._gate.agent(request)
-        with self._gate.room():
+        with self._gate.room(caller.agent.agent_id):
             body = await read_body(
                 request, MAX_RECORDS_BODY, self._settings.body_timeout, gzip=True
             )

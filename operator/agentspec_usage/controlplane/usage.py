@@ -21,6 +21,7 @@ from agentspec_usage.controlplane.usage_parameters import (
     DaysParameters,
     PeriodParameters,
     UsageParameters,
+    in_path,
     parameters_of,
     position_text,
 )
@@ -61,25 +62,26 @@ class Usage:
 
     async def totals(self, request: Request) -> Response:
         """Everything, ever."""
-        asked = parameters_of(request, UsageParameters)
-        return await self._totals(request, asked)
+        own = await self._own(request)
+        return await self._totals(own, parameters_of(request, UsageParameters))
 
     async def agent_totals(self, request: Request) -> Response:
         """What one agent used, ever."""
+        own = await self._own(request)
         asked = parameters_of(request, UsageParameters)
         if asked.agent_id:
             raise WireError("agent_id", "none beside the path's")
-        return await self._totals(
-            request, asked.model_copy(update={"agent_id": request.path_params["id"]}), named=True
-        )
+        of_path = asked.model_copy(update={"agent_id": in_path(request, "id")})
+        return await self._totals(own, of_path, named=True)
 
     async def model_totals(self, request: Request) -> Response:
         """What was used of one model, ever."""
+        own = await self._own(request)
         asked = parameters_of(request, UsageParameters)
         if asked.model:
             raise WireError("model", "none beside the path's")
         return await self._totals(
-            request, asked.model_copy(update={"model": request.path_params["model"]})
+            own, asked.model_copy(update={"model": in_path(request, "model")})
         )
 
     async def billing(self, request: Request) -> Response:
@@ -143,9 +145,8 @@ class Usage:
         )
 
     async def _totals(
-        self, request: Request, asked: UsageParameters, *, named: bool = False
+        self, own: Agent | None, asked: UsageParameters, *, named: bool = False
     ) -> Response:
-        own = await self._own(request)
         wanted = await self._filter(own, asked, _EVER, named=named)
         return _answer(_totals_answer(await self._queries.sums(wanted)))
 
@@ -220,15 +221,15 @@ def _rows(sums: Mapping[str, UsageSum] | Mapping[AgentName, UsageSum]) -> dict[s
 
 def _amount(found: UsageSum) -> str | None:
     """The cost, where it is of one currency."""
-    return str(found.costs[0]) if len(found.costs) == 1 else None
+    return str(found.amounts[0]) if len(found.amounts) == 1 else None
 
 
 def _currency(found: UsageSum) -> str | None:
-    return found.costs[0].currency if len(found.costs) == 1 else None
+    return found.amounts[0].currency if len(found.amounts) == 1 else None
 
 
 def _costs(found: UsageSum) -> dict[str, str]:
-    return {money.currency: str(money) for money in found.costs}
+    return {money.currency: str(money) for money in found.amounts}
 
 
 def _event(call: StoredCall) -> HistoryEvent:

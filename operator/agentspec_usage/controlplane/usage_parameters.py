@@ -26,7 +26,9 @@ __all__ = [
     "DaysParameters",
     "PeriodParameters",
     "UsageParameters",
+    "in_path",
     "parameters_of",
+    "position_of",
     "position_text",
 ]
 
@@ -115,17 +117,34 @@ class CallsParameters(PeriodParameters):
         """Where to go on. Raises WireError for a cursor that no page gave."""
         if not self.cursor:
             return None
-        found = _CURSOR.fullmatch(self.cursor)
-        if found is None:
-            raise WireError("cursor", "the nextCursor of an earlier page")
+        after = position_of(self.cursor)
         if self.offset:
             raise WireError("offset", "none beside a cursor")
-        return Position(int(found[1]), int(found[2]))
+        return after
+
+
+def position_of(cursor: str) -> Position:
+    """Where ``cursor`` goes on. Raises WireError for one that no page gave."""
+    found = _CURSOR.fullmatch(cursor)
+    if found is None:
+        raise WireError("cursor", "the nextCursor of an earlier page")
+    return Position(int(found[1]), int(found[2]))
 
 
 def position_text(position: Position) -> str:
     """The cursor that goes on after ``position``."""
     return f"{position.at}-{position.item}"
+
+
+def in_path(request: Request, name: str) -> str:
+    """What the path has for ``name``. Raises WireError for a text that nothing can be called."""
+    return _text(name, request.path_params[name])
+
+
+def _text(name: str, value: str) -> str:
+    if "\0" in value:  # PostgreSQL has no such text: asking for it would be an error of ours.
+        raise WireError(name, "a text without NUL")
+    return value
 
 
 def parameters_of(request: Request, shape: type[Parameters]) -> Parameters:
@@ -134,7 +153,7 @@ def parameters_of(request: Request, shape: type[Parameters]) -> Parameters:
     for name, value in request.query_params.multi_items():
         if name in given:
             raise WireError(name, "one value")
-        given[name] = value
+        given[name] = _text(name, value)
     try:
         return shape.model_validate(given)
     except ValidationError as error:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from agentspec_usage.metering.counts import COMPONENTS, ZERO, TokenCounts
-from agentspec_usage.store.sqlite.opening import open_verified
-from agentspec_usage.store.sqlite.verifying import verify
+from agentspec_usage.store.opening import reading, verify_database
 
-__all__ = ["Stored", "seq_of", "stored_of"]
+__all__ = ["Stored", "instance_in", "seq_of", "stored_of"]
 
 _COUNTS = ", ".join(COMPONENTS)
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)" for name in COMPONENTS)
@@ -33,20 +30,24 @@ class Stored:
     conflicts: int
 
 
-def seq_of(database: Path, instance_id: str) -> int:
+def seq_of(database: Path | str, instance_id: str) -> int:
     """Where the instance stands; 0 where it was never heard of."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+    with reading(str(database)) as connection:
         row = connection.execute(
             "SELECT seq FROM instances WHERE instance_id = ?", (instance_id,)
         ).fetchone()
     return 0 if row is None else int(row[0])
 
 
-def stored_of(database: Path, instance_id: str) -> Stored:
+def stored_of(database: Path | str, instance_id: str) -> Stored:
     """The instance as it is stored, in a journal that is whole, however the program ended."""
-    connection = open_verified(database)
-    try:
-        assert verify(connection).finding is None
+    assert verify_database(str(database)).finding is None
+    return instance_in(database, instance_id)
+
+
+def instance_in(database: Path | str, instance_id: str) -> Stored:
+    """The instance as it is stored; whether the journal is whole was asked before."""
+    with reading(str(database)) as connection:
         number, seq, final, rolled_back, conflicts = connection.execute(
             "SELECT instance, seq, final, rolled_back_at IS NOT NULL, conflicts FROM instances "
             "WHERE instance_id = ?",
@@ -69,8 +70,6 @@ def stored_of(database: Path, instance_id: str) -> Stored:
                 f"SELECT path, {_COUNTS} FROM instance_totals WHERE instance = ?", (number,)
             )
         }
-    finally:
-        connection.close()
     return Stored(
         seq,
         bool(final),

@@ -20,6 +20,7 @@ from tests.integration.controlplane.waiting import until
 
 __all__ = ["ADMIN", "ControlPlane", "control_plane"]
 
+ROOT = Path(__file__).resolve().parents[3]
 ADMIN_KEY = "an admin key of the tests"
 ADMIN = {"X-Admin-Key": ADMIN_KEY}
 
@@ -30,11 +31,16 @@ def _free_port() -> int:
 
 
 class ControlPlane:
-    """One database and one address, and the processes that serve them one after another."""
+    """One database and one address, and the processes that serve them one after another.
 
-    def __init__(self, directory: Path, *flags: str) -> None:
+    The database is a file in ``directory``, or the server's of ``server_url``.
+    """
+
+    def __init__(self, directory: Path, *flags: str, server_url: str = "") -> None:
         self.database = directory / "usage.db"
+        self._server_url = server_url
         self._log = directory / "log"
+        self._told_to_die = directory / "told-to-die"
         self._flags = flags
         self._port = _free_port()
         self.url = f"http://127.0.0.1:{self._port}"
@@ -69,20 +75,37 @@ class ControlPlane:
         self.spawn()
         until(self._is_ready, "the control plane is ready")
 
-    def spawn(self) -> None:
+    def start_mortal(self, step: str) -> None:
+        """Start one that can be told to kill itself at ``step`` (``dying_program``)."""
+        self._told_to_die.unlink(missing_ok=True)
+        self.spawn("tests.integration.controlplane.dying_program", step, str(self._told_to_die))
+        until(self._is_ready, "the control plane is ready")
+
+    def tell_to_die(self) -> None:
+        """From now on it dies where it was started to die."""
+        os.kill(self.pid, signal.SIGUSR1)
+        until(self._told_to_die.exists, "it was told to die")
+
+    def spawn(self, *program: str) -> None:
         """Start, and return at once."""
-        arguments = ["--address=127.0.0.1", f"--port={self._port}", f"--database={self.database}"]
+        module = program or ("agentspec_usage.cli.main",)
+        arguments = ["--address=127.0.0.1", f"--port={self._port}"]
+        if not self._server_url:
+            arguments.append(f"--database={self.database}")
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "agentspec_usage.cli.main", "controlplane"),
+                    *(sys.executable, "-m", *module, "controlplane"),
                     *(*arguments, *self._flags),
                 ],
                 stdout=output,
                 stderr=output,
+                cwd=ROOT,
                 env={
                     "PATH": os.environ["PATH"],
                     "AGENTSPEC_CONTROLPLANE_ADMIN_KEY": ADMIN_KEY,
+                    # A URL may hold a password, and flags are seen by everybody on the machine.
+                    **({"DATABASE_URL": self._server_url} if self._server_url else {}),
                 },
             )
         if self._file_bytes is not None:
@@ -136,9 +159,10 @@ class ControlPlane:
 
 
 @contextmanager
-def control_plane(directory: Path, *flags: str) -> Iterator[ControlPlane]:
+def control_plane(directory: Path, *flags: str, server_url: str = "") -> Iterator[ControlPlane]:
     """A control plane that runs until the end of the block."""
-    plane = ControlPlane(directory, *flags)
+    directory.mkdir(exist_ok=True)
+    plane = ControlPlane(directory, *flags, server_url=server_url)
     try:
         plane.start()
         yield plane

@@ -7,11 +7,12 @@ from random import Random
 
 import pytest
 
-from tests.integration.controlplane.database import stored_of
+from agentspec_usage.store.opening import verify_database
+from tests.integration.controlplane.database import instance_in, stored_of
 from tests.integration.controlplane.processes import ControlPlane
 from tests.integration.controlplane.senders import Sender, flush, sending
 
-KILLS = 8
+KILLS = 5
 
 
 @pytest.mark.parametrize("seed", [pytest.param(seed, id=f"seed {seed}") for seed in (1, 2)])
@@ -31,8 +32,9 @@ def test_totals_equal_the_senders_own_after_the_control_plane_was_killed_again_a
         time.sleep(0.2)
     flush(senders)
     assert plane.terminate() == 0
+    assert verify_database(str(plane.database)).finding is None
     for sender in senders:
-        stored = stored_of(plane.database, sender.instance_id)
+        stored = instance_in(plane.database, sender.instance_id)
         assert stored.items == stored.applied == stored.reported == sender.truth
         assert stored.records == stored.distinct_records == stored.seq == sender.outbox.last
         assert stored.final

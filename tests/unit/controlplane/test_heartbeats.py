@@ -13,12 +13,12 @@ import pytest
 from agentspec_usage.controlplane.settings import ControlPlaneSettings
 from agentspec_usage.metering.counts import TokenCounts
 from agentspec_usage.metering.snapshot import Observer, UsageSnapshot
-from agentspec_usage.store.sqlite.schema import MIGRATIONS
+from agentspec_usage.store.sql.schema import MIGRATIONS
 from agentspec_usage.wire.heartbeat_encoding import MAX_HEARTBEAT, encode_heartbeat
 from tests.unit.controlplane.planes import ADMIN, Plane, beat, running_plane
 from tests.unit.store.values import INSTANCE, OTHER_INSTANCE, apply, frame
 
-TOTALS = next(part for part in MIGRATIONS[1].split(";") if "TABLE instance_totals" in part)
+TOTALS = next(part for part in MIGRATIONS[0].split(";") if "TABLE instance_totals" in part)
 SDK = {"health": {"status": "degraded"}, "gap": {"overallScore": 62, "violations": ["a"]}}
 SIDECAR = {"health": {"status": "ready"}, "gap": {"score": 95, "issues": []}}
 

@@ -40,11 +40,11 @@ async def test_a_frame_of_one_instance_too_many_waits_and_is_then_taken(tmp_path
         late = first_frames(BURST, BURST + 1)
         refused = await plane.http.post("/usage/records", content=late, headers=headers)
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "2")
-        assert rows(database, COUNT) == [(BURST,)]
+        assert rows(str(database), COUNT) == [(BURST,)]
         plane.clock.pass_seconds(2)
         taken = await plane.http.post("/usage/records", content=late, headers=headers)
         assert taken.status_code == 200
-        assert rows(database, COUNT) == [(BURST + 1,)]
+        assert rows(str(database), COUNT) == [(BURST + 1,)]
 
 
 async def test_instances_that_are_known_go_on(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ async def test_a_heartbeat_of_one_instance_too_many_waits(tmp_path: Path, final:
         body = beat("f" * 32, final=final)
         refused = await plane.http.post("/heartbeat", content=body, headers=headers)
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "2")
-        assert rows(database, COUNT) == [(BURST,)]
+        assert rows(str(database), COUNT) == [(BURST,)]
         plane.clock.pass_seconds(2)
         taken = await plane.http.post("/heartbeat", content=body, headers=headers)
         assert taken.status_code == 200

@@ -37,7 +37,7 @@ async def test_frames_are_answered_with_what_is_durable(plane: Plane, tmp_path: 
     answer = await plane.http.post(PATH, content=body, headers=headers)
     assert answer.status_code == 200
     assert answer.json() == durable(**{INSTANCE: 3, OTHER_INSTANCE: 1})
-    assert rows(tmp_path / "usage.db", "SELECT count(*) FROM items") == [(4,)]
+    assert rows(str(tmp_path / "usage.db"), "SELECT count(*) FROM items") == [(4,)]
     assert plane.counted("agentspec_items_stored_total") == 4
 
 
@@ -200,4 +200,4 @@ async def test_an_answer_that_waits_too_long_for_the_commit_releases_nothing(
         while again.status_code == httpx.codes.ACCEPTED:
             again = await plane.http.post(PATH, content=body_of(frame(2, 5)), headers=headers)
         assert again.json() == durable(**{INSTANCE: 5})
-    assert rows(database, "SELECT count(*) FROM items") == [(5,)]
+    assert rows(str(database), "SELECT count(*) FROM items") == [(5,)]

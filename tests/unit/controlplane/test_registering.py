@@ -161,7 +161,7 @@ async def test_one_of_two_agents_of_a_name_is_named_by_its_namespace(plane: Plan
 
 async def test_the_secret_of_a_key_is_nowhere_in_the_database(plane: Plane, tmp_path: Path) -> None:
     secret = (await plane.register())["apiKey"].rsplit("_", 1)[1]
-    ((dump,),) = rows(tmp_path / "usage.db", "SELECT group_concat(hex(digest)) FROM api_keys")
+    ((dump,),) = rows(str(tmp_path / "usage.db"), "SELECT group_concat(hex(digest)) FROM api_keys")
     assert secret not in dump.lower()
     written = _files_of(tmp_path)
     assert b"agt_" in written

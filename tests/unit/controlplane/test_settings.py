@@ -72,6 +72,17 @@ def test_a_short_admin_key_in_the_environment_is_named_and_not_shown(tmp_path: P
     [
         pytest.param(("--port=70000",), "--port '70000'", id="port"),
         pytest.param(("--commit-wait=0",), "--commit-wait '0'", id="commit wait"),
+        pytest.param(("--zone=Mars",), "--zone 'Mars': expected a time zone", id="zone"),
+        pytest.param(
+            ("--operator-service-account=operator",),
+            "--operator-service-account 'operator'",
+            id="account without a namespace",
+        ),
+        pytest.param(
+            ("--operator-key-file=no-such-file",),
+            "no-such-file: expected a file with the operator key",
+            id="operator key",
+        ),
         pytest.param(("--address=192.0.2.1",), "192.0.2.1:8000", id="address of another machine"),
     ],
 )
