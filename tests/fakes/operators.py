@@ -11,10 +11,17 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from agentspec_usage.controller.charging import Charging
+from agentspec_usage.controller.cost_centers import CostCenters
 from agentspec_usage.controller.costs import Costs
+from agentspec_usage.controller.counting import Counting
+from agentspec_usage.controller.handing_in import HandingIn
 from agentspec_usage.controller.intake import Intake
 from agentspec_usage.controller.last_words import LastWordsReader
 from agentspec_usage.controller.metrics import Metrics
+from agentspec_usage.controller.notes import Notes
+from agentspec_usage.controller.observation_outbox import Batch, ObservationOutbox
+from agentspec_usage.controller.observation_sender import ObservationSender
 from agentspec_usage.controller.pod_events import PodEvents
 from agentspec_usage.controller.pod_index import PodIndex
 from agentspec_usage.controller.pods import project
@@ -28,7 +35,9 @@ from agentspec_usage.controller.sweep import Sweep
 from agentspec_usage.controller.writer import StatusWriter, WriterSettings
 from agentspec_usage.metering.checkpoint import PodIdentity
 from agentspec_usage.pricebook.catalogue import bundled_catalogue
+from agentspec_usage.wire.observed_answer import ObservedAnswer
 from tests.fakes.cluster_objects import NAMESPACE, AgentScraper, FakeCluster
+from tests.fakes.control_plane import FakeControlPlane
 from tests.fakes.virtual_time import VirtualClock
 
 __all__ = ["FakeOperator"]
@@ -37,7 +46,15 @@ __all__ = ["FakeOperator"]
 class FakeOperator:
     """``start`` it, let time pass, ``kill`` it. ``name`` tells its epochs apart."""
 
-    def __init__(self, cluster: FakeCluster, name: str = "a", *, min_interval: float = 1.0) -> None:
+    def __init__(
+        self,
+        cluster: FakeCluster,
+        name: str = "a",
+        *,
+        min_interval: float = 1.0,
+        notes: Notes | None = None,
+        control_plane: FakeControlPlane | None = None,
+    ) -> None:
         self.cluster = cluster
         self.lag = 0.0
         self.ticks = 0
@@ -49,11 +66,20 @@ class FakeOperator:
         clock = VirtualClock()
         self.settings = OperatorSettings(scrape_concurrency=8, namespace_concurrency=4)
         self.register = Register()
+        notes = notes if notes is not None else Notes()
         costs = Costs(bundled_catalogue())
+        charged = control_plane is not None
+        self.outbox = ObservationOutbox() if charged else None
+        charging = Charging(self.register) if charged else None
+        counting = Counting(costs, clock, self.outbox)
         self.pods = PodIndex()
         self.scraper = AgentScraper(cluster)
         self.writer = StatusWriter(
-            cluster, clock, WriterSettings(min_interval=min_interval, identity=name)
+            cluster,
+            clock,
+            WriterSettings(
+                min_interval=min_interval, identity=name, settle=3.0 if charged else 0.0
+            ),
         )
         self.scheduler = Scheduler(self._tick, clock, SchedulerLimits(8, 4))
         self.intake = Intake(
@@ -61,11 +87,12 @@ class FakeOperator:
             schedule=self.scheduler,
             clock=clock,
             costs=costs,
+            notes=notes,
             new_epoch=self._new_epoch,
             pods_of=lambda _: [PodIdentity(pod.uid, pod.created_at) for pod in self.pods],
-            on_dropped=self.writer.forget,
+            on_dropped=self._dropped,
         )
-        last_words = LastWordsReader(self.register, clock, costs)
+        last_words = LastWordsReader(self.register, clock, counting)
         self.rereader = Rereader(
             register=self.register,
             pods=self.pods,
@@ -77,8 +104,10 @@ class FakeOperator:
             register=self.register,
             writer=self.writer,
             clock=clock,
+            notes=notes,
             on_conflict=self.rereader.reread,
             on_gone=self.intake.drop,
+            charging=charging,
         )
         self.rereader.publish_through(self.publisher)
         self.pod_events = PodEvents(
@@ -95,7 +124,9 @@ class FakeOperator:
             publisher=self.publisher,
             rereader=self.rereader,
             last_words=last_words,
-            costs=costs,
+            counting=counting,
+            cost_centers=CostCenters(cluster, clock, ""),
+            outbox=self.outbox,
             clock=clock,
             settings=self.settings,
             metrics=Metrics(CollectorRegistry()),
@@ -107,6 +138,17 @@ class FakeOperator:
             namespaces=(NAMESPACE,),
             drift=self.drift.append,
         )
+
+        def answered(answer: ObservedAnswer, batch: Batch) -> None:
+            assert charging is not None
+            for record, first in charging.take(answer, batch):
+                self.publisher.charged(record, first=first)
+
+        self.handing_in = None
+        if self.outbox is not None and control_plane is not None:
+            self.handing_in = HandingIn(
+                ObservationSender(name, self.outbox, answered), control_plane, clock
+            )
 
     def start(self) -> None:
         """List, watch, work. Belongs to a running loop."""
@@ -124,6 +166,8 @@ class FakeOperator:
             self.rereader.run(),
             self._listen(),
         ]
+        if self.handing_in is not None:
+            works.append(self.handing_in.run())
         self._tasks = [asyncio.create_task(work) for work in works]
 
     async def kill(self) -> None:
@@ -140,6 +184,11 @@ class FakeOperator:
             if task.done():
                 task.result()
                 raise AssertionError(f"{task.get_coro()} has ended")
+
+    def _dropped(self, uid: str) -> None:
+        self.writer.forget(uid)
+        if self.outbox is not None:
+            self.outbox.forget(uid)
 
     def _new_epoch(self) -> str:
         self._epochs += 1

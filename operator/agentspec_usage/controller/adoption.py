@@ -5,12 +5,17 @@ process's own write, another operator's write during a hand-over, or an edit by 
 
 * nothing there, nothing known: a new count in a new accounting epoch;
 * ours, unchanged: go on;
-* another operator's, whole and consistent: take theirs and observe again in it what this process
-  has seen of living instances (sound, because observing is a maximum: nothing is added twice);
+* another operator's, believed, consistent and no step back: take theirs and observe again in it
+  what this process has seen of living instances (sound, because observing is a maximum: nothing is
+  added twice);
 * anything else was edited: ``StatusTampered``. What can still be vouched for goes on in a new
   epoch, so that the API server's rule against falling totals does not hold a forged number in place
-  for ever. That is this process's own checkpoint, or, after a restart, one that is whole in itself;
-  with neither, counting starts anew at what is seen.
+  for ever. That is this process's own checkpoint, or, after a restart, the one in the notes that
+  stand there, if they are believed; with neither, counting starts anew at what is seen.
+
+Which notes are believed is said in ``notes``: with a key, those that an operator sealed for this
+object. The numbers shown are not sealed beside them, because they follow from the notes: an edit of
+the numbers alone costs nothing but the epoch.
 """
 
 from __future__ import annotations
@@ -19,8 +24,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agentspec_usage.controller.status import usage_numbers
-from agentspec_usage.errors import WireError
 from agentspec_usage.metering.checkpoint import (
     Checkpoint,
     PodIdentity,
@@ -30,7 +33,7 @@ from agentspec_usage.metering.checkpoint import (
     totals,
 )
 from agentspec_usage.metering.completeness import Reason
-from agentspec_usage.wire.writer_state import unpack
+from agentspec_usage.status.usage import usage_numbers
 
 __all__ = ["Adopted", "Known", "adopt"]
 
@@ -68,22 +71,24 @@ def adopt(
     status: Mapping[str, Any],
     known: Known | None,
     *,
+    read: Callable[[str], Checkpoint | None],
     pods: Iterable[PodIdentity],
     now: int,
     new_epoch: Callable[[], str],
 ) -> Adopted:
     """Decide by the rules above.
 
-    ``pods`` are those that exist in the namespace: in a count that starts anew, what they used so
-    far does not count. ``now`` in milliseconds; ``new_epoch`` names an epoch that was never used.
+    ``read`` gives the checkpoint in notes that are whole and believed, else None. ``pods`` are
+    those that exist in the namespace: in a count that starts anew, what they used so far does not
+    count. ``now`` in milliseconds; ``new_epoch`` names an epoch that was never used.
     """
     text = str(status.get("writerState") or "")
     usage = status.get("usage") or {}
     if known is not None:
-        return _adopt_known(text, usage, known, now, new_epoch)
+        return _adopt_known(text, usage, known, read, now, new_epoch)
     if not text and not usage:
         return Adopted(new_checkpoint(new_epoch()), None)
-    theirs = _whole(text)
+    theirs = read(text)
     if theirs is None:
         return Adopted(restart_epoch(new_epoch(), pods), None, _epoch_of(usage))
     if _consistent(theirs, usage):
@@ -95,6 +100,7 @@ def _adopt_known(
     text: str,
     usage: Mapping[str, Any],
     known: Known,
+    read: Callable[[str], Checkpoint | None],
     now: int,
     new_epoch: Callable[[], str],
 ) -> Adopted:
@@ -105,20 +111,11 @@ def _adopt_known(
         if unchanged or (known.written is not None and _consistent(known.written, usage)):
             return Adopted(known.checkpoint, known.written)
     else:
-        theirs = _whole(text)
-        if theirs is not None and _consistent(theirs, usage):
+        theirs = read(text)
+        if theirs is not None and _consistent(theirs, usage) and not _fell(theirs, known.written):
             return Adopted(carry_over(theirs, known.checkpoint, now), theirs, foreign=True)
     moved = _moved(known.checkpoint, new_epoch())
     return Adopted(moved, None, _epoch_of(usage) or known.checkpoint.epoch)
-
-
-def _whole(text: str) -> Checkpoint | None:
-    if not text:
-        return None
-    try:
-        return unpack(text)
-    except WireError:
-        return None
 
 
 def _consistent(checkpoint: Checkpoint, usage: Mapping[str, Any]) -> bool:
@@ -131,6 +128,15 @@ def _consistent(checkpoint: Checkpoint, usage: Mapping[str, Any]) -> bool:
         return False
     expected = usage_numbers(totals(checkpoint))
     return all(usage.get(name) == value for name, value in expected.items())
+
+
+def _fell(theirs: Checkpoint, before: Checkpoint | None) -> bool:
+    """Whether totals are lower than those that stood there in the same epoch, which no operator
+    writes: an old status was put back, seal and all.
+    """
+    if before is None or theirs.epoch != before.epoch:
+        return False
+    return not totals(theirs).covers(totals(before))
 
 
 def _moved(checkpoint: Checkpoint, epoch: str) -> Checkpoint:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from agentspec_usage import __version__
+from agentspec_usage.controller.charging import Charging
+from agentspec_usage.controller.control_plane_http import ControlPlaneHttp
+from agentspec_usage.controller.cost_centers import CostCenters
 from agentspec_usage.controller.costs import Costs
+from agentspec_usage.controller.counting import Counting
+from agentspec_usage.controller.handing_in import HandingIn
 from agentspec_usage.controller.heartbeats import Heartbeats
 from agentspec_usage.controller.intake import Intake
 from agentspec_usage.controller.kube import KubeApi
 from agentspec_usage.controller.last_words import LastWordsReader
 from agentspec_usage.controller.metrics import Metrics
+from agentspec_usage.controller.notes import Notes
+from agentspec_usage.controller.observation_outbox import Batch, ObservationOutbox
+from agentspec_usage.controller.observation_sender import ObservationSender
 from agentspec_usage.controller.pod_events import PodEvents
 from agentspec_usage.controller.pod_watch import PodWatch
 from agentspec_usage.controller.pods import PodView
@@ -27,13 +36,20 @@ from agentspec_usage.metering.checkpoint import PodIdentity
 from agentspec_usage.pricing.book import PriceBook
 from agentspec_usage.runtime.clock import Clock, to_rfc3339
 from agentspec_usage.runtime.ids import draw_128_bits
+from agentspec_usage.scrape.bearer import TokenFile
 from agentspec_usage.scrape.http import HttpScraper, ScrapeSettings
+from agentspec_usage.wire.observed_answer import ObservedAnswer
 from agentspec_usage.wire.usage import decode_usage
 
 __all__ = ["Parts", "assemble"]
 
 _WATCH_SILENCE = 170.0
 """Seconds: bookmarks come about every minute, and a silent connection is ended after 150."""
+
+_SETTLE = 3.0
+"""Seconds that a write of tokens waits for what they cost: a request to the control plane goes once
+a second, and one that takes longer than two is not waited for.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +65,14 @@ class Parts:
     intake: Intake
     sweep: Sweep
     scraper: HttpScraper
+    handing_in: HandingIn | None
 
 
 def assemble(
     settings: OperatorSettings,
     *,
     book: PriceBook,
+    notes: Notes,
     kube: KubeApi,
     clock: Clock,
     metrics: Metrics,
@@ -63,12 +81,17 @@ def assemble(
     """Build everything that works behind the watch."""
     register = Register()
     costs = Costs(book)
+    charged = bool(settings.control_plane_url)
+    outbox = ObservationOutbox() if charged else None
+    charging = Charging(register) if charged else None
+    counting = Counting(costs, clock, outbox)
     writer = StatusWriter(
         kube,
         clock,
         WriterSettings(
             budget_per_s=settings.write_budget,
             min_interval=settings.write_min_interval,
+            settle=_SETTLE if charged else 0.0,
             identity=settings.identity,
         ),
     )
@@ -100,16 +123,22 @@ def assemble(
         views = pod_watch.by_namespace(namespace).values()
         return (PodIdentity(view.uid, view.created_at) for view in views)
 
+    def dropped(uid: str) -> None:
+        writer.forget(uid)
+        if outbox is not None:
+            outbox.forget(uid)
+
     intake = Intake(
         register=register,
         schedule=scheduler,
         clock=clock,
         costs=costs,
+        notes=notes,
         new_epoch=lambda: f"{to_rfc3339(clock.now())}.{draw_128_bits()[:8]}",
         pods_of=pods_of,
-        on_dropped=writer.forget,
+        on_dropped=dropped,
     )
-    last_words = LastWordsReader(register, clock, costs)
+    last_words = LastWordsReader(register, clock, counting)
     rereader = Rereader(
         register=register, pods=pod_watch, cluster=kube, intake=intake, last_words=last_words
     )
@@ -117,8 +146,10 @@ def assemble(
         register=register,
         writer=writer,
         clock=clock,
+        notes=notes,
         on_conflict=rereader.reread,
         on_gone=intake.drop,
+        charging=charging,
     )
     rereader.publish_through(publisher)
     pod_events = PodEvents(
@@ -141,7 +172,9 @@ def assemble(
         publisher=publisher,
         rereader=rereader,
         last_words=last_words,
-        costs=costs,
+        counting=counting,
+        cost_centers=CostCenters(kube, clock, settings.default_cost_center),
+        outbox=outbox,
         clock=clock,
         settings=settings,
         metrics=metrics,
@@ -163,4 +196,31 @@ def assemble(
         intake=intake,
         sweep=sweep,
         scraper=scraper,
+        handing_in=(
+            _handing_in(settings, outbox, charging, publisher, clock)
+            if outbox is not None and charging is not None
+            else None
+        ),
     )
+
+
+def _handing_in(
+    settings: OperatorSettings,
+    outbox: ObservationOutbox,
+    charging: Charging,
+    publisher: Publisher,
+    clock: Clock,
+) -> HandingIn:
+    """To the control plane with what was read, and back with what it costs."""
+
+    def answered(answer: ObservedAnswer, batch: Batch) -> None:
+        for record, first in charging.take(answer, batch):
+            publisher.charged(record, first=first)
+
+    token = settings.control_plane_token_file
+    port = ControlPlaneHttp(
+        settings.control_plane_url,
+        TokenFile(Path(token), clock) if token else None,
+        user_agent=f"agentspec-usage-operator/{__version__}",
+    )
+    return HandingIn(ObservationSender(settings.identity, outbox, answered), port, clock)

@@ -13,11 +13,13 @@ from typing import Any, Protocol
 
 from agentspec_usage.controller.adoption import Adopted, Known, adopt
 from agentspec_usage.controller.costs import Costs
+from agentspec_usage.controller.notes import Notes
 from agentspec_usage.controller.record import ObservationRecord
 from agentspec_usage.controller.register import Register
 from agentspec_usage.controller.resolution import resolution_from_status
 from agentspec_usage.errors import WireError
 from agentspec_usage.metering.checkpoint import PodIdentity
+from agentspec_usage.metering.names import showable_name
 from agentspec_usage.runtime.clock import Clock
 from agentspec_usage.wire.observation import ObservationSpec, parse_spec
 
@@ -50,6 +52,7 @@ class Intake:
         schedule: Schedule,
         clock: Clock,
         costs: Costs,
+        notes: Notes,
         new_epoch: Callable[[], str],
         pods_of: Callable[[str], Iterable[PodIdentity]],
         on_dropped: Callable[[str], None],
@@ -60,6 +63,7 @@ class Intake:
         self._schedule = schedule
         self._clock = clock
         self._costs = costs
+        self._notes = notes
         self._new_epoch = new_epoch
 
     def is_echo(self, uid: str, resource_version: str) -> bool:
@@ -98,7 +102,7 @@ class Intake:
                 return None  # a late word of an object whose name has a new bearer
             self.drop(predecessor.uid)
         status = body.get("status") or {}
-        adopted = self._adopt(namespace, status, None)
+        adopted = self._adopt(metadata, status, None)
         record = ObservationRecord(
             uid=uid,
             namespace=namespace,
@@ -109,6 +113,7 @@ class Intake:
             checkpoint=adopted.checkpoint,
         )
         record.spec, record.spec_error = _parsed(body.get("spec"))
+        record.cost_center = showable_name(str((status.get("usage") or {}).get("costCenter") or ""))
         self._settle(record, status, adopted)
         if status.get("observedGeneration") == record.generation:
             record.resolution = resolution_from_status(status.get("target"))
@@ -129,7 +134,7 @@ class Intake:
             # Our own write, whose answer the watch has overtaken or the network has lost.
             record.written, record.writer_state, usage = record.sent, text, None
         known = Known(record.checkpoint, record.writer_state, usage, record.written)
-        adopted = self._adopt(record.namespace, status, known)
+        adopted = self._adopt(body["metadata"], status, known)
         record.resource_version = version
         record.checkpoint = adopted.checkpoint
         self._settle(record, status, adopted)
@@ -139,12 +144,16 @@ class Intake:
         if not ours:
             self._schedule.trigger(record.uid)
 
-    def _adopt(self, namespace: str, status: Mapping[str, Any], known: Known | None) -> Adopted:
+    def _adopt(
+        self, metadata: Mapping[str, Any], status: Mapping[str, Any], known: Known | None
+    ) -> Adopted:
         now = self._clock.now()
+        uid, version = str(metadata["uid"]), int(metadata["resourceVersion"])
         adopted = adopt(
             status,
             known,
-            pods=self._pods_of(namespace),
+            read=lambda text: self._notes.read(text, uid, version),
+            pods=self._pods_of(str(metadata["namespace"])),
             now=now,
             new_epoch=self._new_epoch,
         )
@@ -160,11 +169,18 @@ class Intake:
         record.remember(status)
         record.written = adopted.written
         record.stale_status = True
-        if adopted.tampered_epoch is not None:
+        # What the control plane keeps has no notes of ours: nothing there was changed by somebody.
+        if adopted.tampered_epoch is not None and not record.kept_by_control_plane:
             record.tampered_epoch = adopted.tampered_epoch
             logger.warning(
                 "a status was changed by somebody else; a new accounting epoch is opened",
-                extra={"namespace": record.namespace, "agent": record.name},
+                extra={
+                    "namespace": record.namespace,
+                    "agent": record.name,
+                    "notes": self._notes.doubt(
+                        record.writer_state, record.uid, int(record.resource_version)
+                    ),
+                },
             )
         if adopted.foreign:
             logger.info(

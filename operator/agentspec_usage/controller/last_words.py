@@ -17,19 +17,12 @@ from __future__ import annotations
 
 import logging
 
-from agentspec_usage.controller.costs import Costs
+from agentspec_usage.controller.counting import Counting
 from agentspec_usage.controller.pods import PodView
 from agentspec_usage.controller.record import ObservationRecord
 from agentspec_usage.controller.register import Register
 from agentspec_usage.errors import WireError
-from agentspec_usage.metering.checkpoint import (
-    PodIdentity,
-    Source,
-    choose_source,
-    observe,
-    source_of,
-    totals,
-)
+from agentspec_usage.metering.checkpoint import Source, source_of
 from agentspec_usage.metering.snapshot import Observer, UsageReading, UsageSnapshot
 from agentspec_usage.runtime.clock import Clock
 from agentspec_usage.wire.usage import decode_usage
@@ -42,10 +35,10 @@ logger = logging.getLogger(__name__)
 class LastWordsReader:
     """Counts what ended containers left, for the object that counts their pod."""
 
-    def __init__(self, register: Register, clock: Clock, costs: Costs) -> None:
+    def __init__(self, register: Register, clock: Clock, counting: Counting) -> None:
         self._register = register
         self._clock = clock
-        self._costs = costs
+        self._counting = counting
 
     def hear(self, record: ObservationRecord, pod: PodView, source: Source | None = None) -> bool:
         """Count the last words of ``pod`` that were not counted yet; whether there were any.
@@ -79,7 +72,7 @@ class LastWordsReader:
     def _counts(self, record: ObservationRecord, pod: PodView) -> bool:
         """Whether it is for ``record`` to count the pod, and to count at all."""
         spec = record.spec
-        if spec is None or spec.suspend or spec.source == "control-plane" or pod.host_network:
+        if spec is None or spec.suspend or record.kept_by_control_plane or pod.host_network:
             return False
         return self._register.matching(pod)[:1] == [record]
 
@@ -104,20 +97,9 @@ class LastWordsReader:
     def _count(
         self, record: ObservationRecord, pod: PodView, source: Source, reading: UsageReading
     ) -> None:
-        now = self._clock.now()
         # What was used after the words were written is not in them: they are as old as they say.
         written = [one.observed_at for one in reading.snapshots if one.observed_at is not None]
-        before = record.checkpoint
-        at = min([now, *written])
-        checkpoint = observe(
-            choose_source(before, pod.uid, source),
-            PodIdentity(pod.uid, pod.created_at),
-            reading,
-            at,
-        )
-        record.checkpoint = self._costs.added(before, checkpoint, at, reading)
-        if totals(record.checkpoint) != totals(before):
-            record.last_update = now
+        self._counting.add(record, pod, source, reading, min([self._clock.now(), *written]))
 
 
 def _is_of(snapshot: UsageSnapshot, source: Source) -> bool:

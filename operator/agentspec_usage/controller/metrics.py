@@ -19,9 +19,10 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from agentspec_usage import __version__
+from agentspec_usage.controller.observation_sender import ObservationStats
 from agentspec_usage.controller.writer import WriterStats
 
-__all__ = ["Metrics", "Queue", "Writes"]
+__all__ = ["HandIns", "Metrics", "Queue", "Writes"]
 
 _CONTROLLER = "agentobservation"
 _LEASE = "agentspec-usage-operator"
@@ -45,6 +46,13 @@ class Queue(Protocol):
 
     @property
     def running(self) -> int: ...
+
+
+class HandIns(Protocol):
+    """What the sender of observations counts."""
+
+    @property
+    def stats(self) -> ObservationStats: ...
 
 
 class Metrics:
@@ -149,6 +157,14 @@ class Metrics:
         ).labels(_CONTROLLER).set_function(lambda: queue.running)
         self._registry.register(_WriteCounts(writer))
 
+    def watch_control_plane(self, sender: HandIns) -> None:
+        """Show what is handed in to the control plane, from now on. Once per registry."""
+        self._gauge(
+            "agentspec_observations_waiting",
+            "AgentObservations of which the control plane has not taken the newest reading",
+        ).set_function(lambda: sender.stats.waiting)
+        self._registry.register(_HandInCounts(sender))
+
     def _gauge(self, name: str, documentation: str) -> Gauge:
         return Gauge(name, documentation, registry=self._registry)
 
@@ -181,3 +197,25 @@ class _WriteCounts(Collector):
             "Status writes that were not made because nothing had changed by then",
             value=stats.suppressed,
         )
+
+
+class _HandInCounts(Collector):
+    """The sender's own counts."""
+
+    def __init__(self, sender: HandIns) -> None:
+        self._sender = sender
+
+    def collect(self) -> Iterable[Metric]:
+        stats = self._sender.stats
+        requests = CounterMetricFamily(
+            "agentspec_control_plane_requests_total",
+            "Requests to the control plane by what came of them",
+            labels=["result"],
+        )
+        for result, count in (
+            ("answered", stats.answered),
+            ("failed", stats.failed),
+            ("refused", stats.refused),
+        ):
+            requests.add_metric([result], count)
+        yield requests

@@ -34,15 +34,18 @@ from agentspec_usage.controller.assembly import Parts, assemble
 from agentspec_usage.controller.health import HealthServer
 from agentspec_usage.controller.heartbeats import Heartbeats, watch_loop
 from agentspec_usage.controller.kube import KubeApi
-from agentspec_usage.controller.kube_config import Access, connect
-from agentspec_usage.controller.kube_http import KubeHttp
-from agentspec_usage.controller.lease import Elector, LeaseTerms
 from agentspec_usage.controller.metrics import Metrics
+from agentspec_usage.controller.notes import Notes
 from agentspec_usage.controller.pump import register, watch_settings
+from agentspec_usage.controller.sealing_since import sealing_since
 from agentspec_usage.controller.settings import OperatorSettings
+from agentspec_usage.kube.access import Access, connect
+from agentspec_usage.kube.http import KubeHttp
+from agentspec_usage.kube.lease import Elector, LeaseTerms
 from agentspec_usage.pricebook.opening import open_price_book
 from agentspec_usage.pricing.book import PriceBook
 from agentspec_usage.runtime.clock import Clock, SystemClock
+from agentspec_usage.wire.writer_state_seal import SealKeys
 
 __all__ = ["run_operator"]
 
@@ -50,6 +53,9 @@ logger = logging.getLogger(__name__)
 
 _FLUSH_SECONDS = 15.0
 """Of the 30 seconds that Kubernetes gives: the rest is for the running ticks and for kopf."""
+
+_HAND_IN_SECONDS = 3.0
+"""For the control plane to take what was read last, and to say what it costs."""
 
 _REREAD_SECONDS = 3.0
 """For what met a conflict at the very end: to read it again, and to write it."""
@@ -59,18 +65,23 @@ _KNOWN_WITHIN = 120.0
 """
 
 
-def run_operator(settings: OperatorSettings) -> int:
+def run_operator(settings: OperatorSettings, seal_keys: SealKeys | None) -> int:
     """Run until SIGTERM or SIGINT. The exit code: 0 for a stop that was asked for.
 
+    Without ``seal_keys`` statuses are not sealed.
     Raises ``SettingsError`` for a price book that cannot be used.
     """
-    return asyncio.run(_Program(settings, open_price_book(settings.price_book)).run())
+    book = open_price_book(settings.price_book)
+    return asyncio.run(_Program(settings, book, seal_keys).run())
 
 
 class _Program:
-    def __init__(self, settings: OperatorSettings, book: PriceBook) -> None:
+    def __init__(
+        self, settings: OperatorSettings, book: PriceBook, seal_keys: SealKeys | None
+    ) -> None:
         self._settings = settings
         self._book = book
+        self._seal_keys = seal_keys
         self._clock: Clock = SystemClock()
         self._heartbeats = Heartbeats(self._clock)
         self._registry = CollectorRegistry()
@@ -103,8 +114,13 @@ class _Program:
                 "prices": self._book.version,
                 "identity": settings.identity,
                 "health": f"{settings.health_address}:{health.port}",
+                "seal": self._seal_keys.current.id if self._seal_keys is not None else None,
             },
         )
+        if self._seal_keys is None:
+            logger.warning(
+                "there is no seal key: whoever may write a status can change what it counts"
+            )
         try:
             await self._lead_and_work(access, KubeApi(http))
         finally:
@@ -126,7 +142,7 @@ class _Program:
         settings = self._settings
         if not settings.leader_elect:
             self._metrics.leading.set(1)
-            await self._work(access, kube)
+            await self._work(access, kube, Notes())
             return
         elector = Elector(
             kube,
@@ -139,16 +155,24 @@ class _Program:
         self._metrics.leading.set(1)
         watcher = asyncio.create_task(self._fail_when(elector.lost, "the lease was lost"))
         try:
-            await self._work(access, kube)
+            since = await sealing_since(
+                self._seal_keys,
+                kube,
+                settings.lease_namespace,
+                settings.lease_name,
+                highest_version=lambda: _highest_version(kube, settings.namespaces),
+            )
+            await self._work(access, kube, Notes(self._seal_keys, since))
         finally:
             watcher.cancel()
             self._metrics.leading.set(0)
             await elector.release()
 
-    async def _work(self, access: Access, kube: KubeApi) -> None:
+    async def _work(self, access: Access, kube: KubeApi, notes: Notes) -> None:
         parts = assemble(
             self._settings,
             book=self._book,
+            notes=notes,
             kube=kube,
             clock=self._clock,
             metrics=self._metrics,
@@ -162,6 +186,9 @@ class _Program:
                 self._clock, self._heartbeats.expect("event-loop", 5.0), self._metrics.loop_lag
             ),
         ]
+        if parts.handing_in is not None:
+            self._metrics.watch_control_plane(parts.handing_in.sender)
+            background.append(parts.handing_in.run())
         writer_stop = asyncio.Event()
         async with self._running(background):
             writing = asyncio.create_task(parts.writer.run(writer_stop), name="writer")
@@ -178,9 +205,16 @@ class _Program:
             writer_stop.set()
             await writing
         await parts.scraper.close()
+        if parts.handing_in is not None:
+            await parts.handing_in.close()
 
     async def _flush(self, parts: Parts) -> None:
-        """Write what is dirty; what met a conflict is read again and then written as well."""
+        """Write what is dirty; what met a conflict is read again and then written as well.
+
+        What was read last is handed in first: it may be the last word of a pod that has ended.
+        """
+        if parts.handing_in is not None:
+            await parts.handing_in.drained(_HAND_IN_SECONDS)
         await parts.writer.flush(_FLUSH_SECONDS)
         await parts.rereader.drained(_REREAD_SECONDS)
         await parts.writer.flush(_REREAD_SECONDS)
@@ -284,6 +318,11 @@ class _Program:
         logger.error("the operator stops", extra={"reason": why}, exc_info=error)
         self._failed = True
         self._stop.set()
+
+
+async def _highest_version(kube: KubeApi, namespaces: Sequence[str]) -> int:
+    listed = await kube.list_observation_metadata(namespaces)
+    return max((int(entry["metadata"]["resourceVersion"]) for entry in listed), default=0)
 
 
 def _spare_the_collector() -> None:

@@ -11,14 +11,16 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from agentspec_usage.controller.charging import Charging
+from agentspec_usage.controller.notes import Notes
 from agentspec_usage.controller.record import ObservationRecord
 from agentspec_usage.controller.register import Register
 from agentspec_usage.controller.resolution import resolution_to_status
-from agentspec_usage.controller.status import Facts, build_status, meaning
+from agentspec_usage.controller.status import Facts, build_status
 from agentspec_usage.controller.writer import PreparedWrite, Priority, StatusWriter, WriteResult
 from agentspec_usage.metering.checkpoint import same_numbers
 from agentspec_usage.runtime.clock import Clock
-from agentspec_usage.wire.writer_state import pack
+from agentspec_usage.status.usage import meaning
 
 __all__ = ["Publisher"]
 
@@ -34,14 +36,18 @@ class Publisher:
         register: Register,
         writer: StatusWriter,
         clock: Clock,
+        notes: Notes,
         on_conflict: Callable[[str], None],
         on_gone: Callable[[str], None],
+        charging: Charging | None = None,
     ) -> None:
         self._register = register
         self._writer = writer
         self._clock = clock
+        self._notes = notes
         self._on_conflict = on_conflict
         self._on_gone = on_gone
+        self._charging = charging
 
     def publish(self, record: ObservationRecord, *, folded: bool = False) -> None:
         """Submit a write if the status would say something else than what stands there."""
@@ -55,8 +61,18 @@ class Publisher:
             else:
                 record.stale_status = False
                 record.shown = shown
-        elif record.written is None or not same_numbers(record.checkpoint, record.written):
+        elif not self._notes_stand(record):
             self._submit(record, Priority.TOKENS)
+
+    def charged(self, record: ObservationRecord, *, first: bool) -> None:
+        """The control plane says something else of ``record`` than before, or its first word.
+
+        Of what was not looked at yet nothing is written, and what met a conflict is written when it
+        was read again: either write brings the money.
+        """
+        looked_at = record.health is not None or record.problem is not None
+        if looked_at and record.unsettled is None:
+            self._submit(record, Priority.TOKENS if first else Priority.MONEY)
 
     def _urgency(self, record: ObservationRecord) -> Priority | None:
         """How soon the status must say what is known now; None when it says it already."""
@@ -64,8 +80,7 @@ class Publisher:
         there = meaning(previous)
         wanted = meaning(build_status(self._facts(record, previous, "")))
         if wanted == there:
-            numbers = record.written is None or not same_numbers(record.checkpoint, record.written)
-            return Priority.TOKENS if numbers else None
+            return None if self._notes_stand(record) else Priority.TOKENS
         wanted.pop("usage", None)
         there.pop("usage", None)
         return Priority.CONDITION if wanted != there else Priority.TOKENS
@@ -84,11 +99,10 @@ class Publisher:
         record = self._register.get(uid)
         if record is None:
             return None
-        record.checkpoint, text = pack(record.checkpoint)
+        record.checkpoint, text = self._notes.write(record.checkpoint, uid)
         previous = record.previous
         status = build_status(self._facts(record, previous, text))
-        unchanged = record.written is not None and same_numbers(record.checkpoint, record.written)
-        if unchanged and meaning(status) == meaning(previous):
+        if self._notes_stand(record) and meaning(status) == meaning(previous):
             record.stale_status = False
             return None
         record.sent, record.sent_state = record.checkpoint, text
@@ -101,8 +115,18 @@ class Publisher:
             status=status,
         )
 
+    def _notes_stand(self, record: ObservationRecord) -> bool:
+        """Whether the notes on the API server say what is known now, under the right seal."""
+        written = record.written
+        return (
+            written is not None
+            and same_numbers(record.checkpoint, written)
+            and not self._notes.outdated(record.writer_state)
+        )
+
     def _facts(self, record: ObservationRecord, previous: Mapping[str, Any], text: str) -> Facts:
-        target = record.resolution
+        target, charging = record.resolution, self._charging
+        now = self._clock.now()
         return Facts(
             generation=record.generation,
             checkpoint=record.checkpoint,
@@ -114,7 +138,10 @@ class Publisher:
             last_update=record.last_update,
             last_read=record.last_read,
             tampered_epoch=record.tampered_epoch,
-            now=self._clock.now(),
+            now=now,
+            charges=charging.charges(record, previous, now) if charging is not None else None,
+            cost_center=record.cost_center,
+            ledger=charging.ledger if charging is not None else None,
         )
 
     def _done(self, uid: str, result: WriteResult, priority: Priority) -> None:

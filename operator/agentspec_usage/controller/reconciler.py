@@ -16,9 +16,11 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from agentspec_usage.controller.costs import Costs
+from agentspec_usage.controller.cost_centers import CostCenters
+from agentspec_usage.controller.counting import Counting
 from agentspec_usage.controller.last_words import LastWordsReader
 from agentspec_usage.controller.metrics import Metrics
+from agentspec_usage.controller.observation_outbox import ObservationOutbox
 from agentspec_usage.controller.pod_events import may_have_used
 from agentspec_usage.controller.pod_health import (
     PodHealth,
@@ -44,13 +46,9 @@ from agentspec_usage.controller.sources import SIDECAR_PORT_NAME, Endpoint, endp
 from agentspec_usage.controller.verdict import Problem
 from agentspec_usage.errors import ClusterError
 from agentspec_usage.metering.checkpoint import (
-    PodIdentity,
     Source,
-    choose_source,
     needs_confirmation,
-    observe,
     source_of,
-    totals,
 )
 from agentspec_usage.metering.checkpoint import pods as pods_of
 from agentspec_usage.runtime.clock import Clock, from_rfc3339
@@ -104,7 +102,9 @@ class Reconciler:
         publisher: Publisher,
         rereader: Rereader,
         last_words: LastWordsReader,
-        costs: Costs,
+        counting: Counting,
+        cost_centers: CostCenters,
+        outbox: ObservationOutbox | None,
         clock: Clock,
         settings: OperatorSettings,
         metrics: Metrics,
@@ -116,7 +116,9 @@ class Reconciler:
         self._publisher = publisher
         self._rereader = rereader
         self._last_words = last_words
-        self._costs = costs
+        self._counting = counting
+        self._cost_centers = cost_centers
+        self._outbox = outbox
         self._clock = clock
         self._settings = settings
         self._metrics = metrics
@@ -125,8 +127,10 @@ class Reconciler:
     async def tick(self, uid: str) -> float | None:
         """Reconcile the object of ``uid``. Seconds to wait, or None for its next slot."""
         record = self._register.get(uid)
-        if record is None or (record.spec is not None and record.spec.source == "control-plane"):
+        if record is None or record.kept_by_control_plane:
             return None
+        if self._outbox is not None:
+            self._outbox.keep(record)
         try:
             pause = await self._tick(record)
         except ClusterError as error:
@@ -158,6 +162,9 @@ class Reconciler:
         if self._register.awaits_elder(record):
             return _ELDER_PAUSE
         selected = self._selected(record)
+        payer = await self._cost_centers.of(record, spec, selected)
+        if payer != record.cost_center:
+            record.cost_center, record.stale_status = payer, True
         states = await self._read_pods(record, spec, selected)
         if record.generation != generation or self._register.get(record.uid) is not record:
             # What was found is true of an older spec: what was counted stays, the verdict does not.
@@ -358,21 +365,9 @@ class Reconciler:
             return
         # From here on no await: the checkpoint is read and replaced in one step.
         at = self._clock.now()
-        before = record.checkpoint
-        checkpoint = choose_source(before, pod.uid, endpoint.source)
-        if source_of(checkpoint, pod.uid) is not endpoint.source:
-            return  # another operator chose the other one meanwhile: the two are never added
-        checkpoint = observe(
-            checkpoint,
-            PodIdentity(pod.uid, pod.created_at),
-            reading,
-            at,
-            container=container,
-        )
-        record.checkpoint = self._costs.added(before, checkpoint, at, reading)
+        if not self._counting.add(record, pod, endpoint.source, reading, at, container):
+            return
         record.last_read = at
-        if totals(checkpoint) != totals(before):
-            record.last_update = at
         if health.failures:
             logger.info(
                 "a pod is read again",

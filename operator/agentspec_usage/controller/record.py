@@ -13,10 +13,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
+from agentspec_usage.controller.charged import Charged
 from agentspec_usage.controller.pod_health import Health, PodHealth
 from agentspec_usage.controller.resolution import Resolution
-from agentspec_usage.controller.status_write import Priority
 from agentspec_usage.controller.verdict import Problem
+from agentspec_usage.kube.status_write import Priority
 from agentspec_usage.metering.checkpoint import Checkpoint
 from agentspec_usage.wire.observation import ObservationSpec
 
@@ -29,7 +30,8 @@ class ObservationRecord:
 
     ``written`` is the checkpoint that the status on the API server stands for; ``sent`` the one of
     the latest write, answered or not. ``unsettled`` is the priority of a write that met a conflict.
-    ``departed`` are pods that may have ended, until a fresh read says so.
+    ``departed`` are pods that may have ended, until a fresh read says so. ``charged`` is what the
+    control plane said last, ``cost_center`` who pays.
     """
 
     uid: str
@@ -63,6 +65,8 @@ class ObservationRecord:
     stale_status: bool = True
     unsettled: Priority | None = None
     unanswered: bool = False
+    charged: Charged | None = None
+    cost_center: str = ""
 
     @property
     def age_rank(self) -> tuple[str, str]:
@@ -70,6 +74,11 @@ class ObservationRecord:
         text.
         """
         return (self.created_at, self.uid)
+
+    @property
+    def kept_by_control_plane(self) -> bool:
+        """Whether the control plane writes the status, from what agents push to it."""
+        return self.spec is not None and self.spec.source == "control-plane"
 
     @property
     def previous(self) -> dict[str, Any]:

@@ -77,6 +77,35 @@ class OperatorSettings(ProgramSettings):
         description="file of prices (YAML or JSON) that come before the bundled catalogue's; "
         "it is read once, at the start",
     )
+    control_plane_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?)?$",
+        description="URL of the control plane that charges what is read; without one, COST is "
+        "the operator's own estimate",
+    )
+    control_plane_token_file: str = Field(
+        "",
+        description="file with the token that the control plane knows the operator by: a projected "
+        "ServiceAccount token, or its operator key; it is read again every minute",
+    )
+    default_cost_center: str = Field(
+        "",
+        max_length=128,
+        description="who pays for agents of which neither pods, object nor namespace say it",
+    )
+    seal_key_file: str = Field(
+        "",
+        description="file with the key that seals what is noted in each status; without one, "
+        "whoever may write a status can change what it counts",
+    )
+    previous_seal_key_file: str = Field(
+        "",
+        description="file with the key before it, whose seals are still believed; "
+        "the file need not exist",
+    )
+    seal_required: bool = Field(
+        True, description="refuse to start when the seal key file does not exist"
+    )
     health_address: str = Field(
         "0.0.0.0",  # a pod's probes and Prometheus come from outside the pod
         description="address that serves /livez, /readyz and /metrics",
@@ -97,4 +126,14 @@ class OperatorSettings(ProgramSettings):
             )
         if len(set(self.namespaces)) != len(self.namespaces):
             raise ValueError(f"namespaces {','.join(self.namespaces)} names one twice")
+        if self.control_plane_token_file and not self.control_plane_url:
+            raise ValueError(
+                f"control_plane_token_file is {self.control_plane_token_file} without "
+                "control_plane_url: there is nobody to show it to"
+            )
+        if self.seal_key_file and not self.leader_elect:
+            raise ValueError(
+                f"seal_key_file is {self.seal_key_file} and leader_elect is off: "
+                "the Lease remembers since when statuses are sealed"
+            )
         return self

@@ -11,12 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentspec_usage.controller.conditions import Condition, next_conditions
-from agentspec_usage.controller.cost_status import cost_display, cost_fields, short_number
 from agentspec_usage.controller.pod_health import Health
 from agentspec_usage.controller.verdict import (
     Problem,
-    complete,
     phase,
     ready,
     sources_agree,
@@ -32,10 +29,22 @@ from agentspec_usage.metering.checkpoint import (
     window_started_at,
 )
 from agentspec_usage.metering.completeness import Completeness, Reason, completeness_of
-from agentspec_usage.metering.counts import TokenCounts
 from agentspec_usage.runtime.clock import to_rfc3339
+from agentspec_usage.status.charges import Charges, charge_display, charge_fields
+from agentspec_usage.status.completeness import complete
+from agentspec_usage.status.conditions import Condition, next_conditions
+from agentspec_usage.status.cost import cost_of
+from agentspec_usage.status.usage import (
+    coverage,
+    last_update,
+    ledger_fields,
+    model_rows,
+    usage_display,
+    usage_numbers,
+)
+from agentspec_usage.wire.observed_answer import LedgerSaid
 
-__all__ = ["Facts", "build_status", "meaning", "usage_numbers"]
+__all__ = ["Facts", "build_status"]
 
 _MODEL_LIMIT = 20
 
@@ -53,21 +62,13 @@ _OURS = frozenset(
 """The fields that the operator writes; every other one belongs to somebody else and stays."""
 
 
-_COUNTERS = (
-    "totalTokens",
-    "inputTokens",
-    "outputTokens",
-    "cacheReadTokens",
-    "cacheWriteTokens",
-    "reasoningTokens",
-    "totalCalls",
-    "unmeteredCalls",
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that a status is computed from. Times are milliseconds since the epoch."""
+    """Everything that a status is computed from. Times are milliseconds since the epoch.
+
+    ``charges`` is what the control plane says, None where there is no control plane: then the
+    operator's own estimate is shown. ``ledger`` is the newest signed head of its journal.
+    """
 
     generation: int
     checkpoint: Checkpoint
@@ -80,6 +81,9 @@ class Facts:
     last_read: int | None
     tampered_epoch: str | None
     now: int
+    charges: Charges | None = None
+    cost_center: str = ""
+    ledger: LedgerSaid | None = None
 
 
 def build_status(facts: Facts) -> dict[str, Any]:
@@ -116,30 +120,6 @@ def build_status(facts: Facts) -> dict[str, Any]:
     return status
 
 
-def meaning(status: Mapping[str, Any]) -> dict[str, Any]:
-    """``status`` without what moves while nothing happens: the time of the check, the packed notes.
-
-    Two statuses of one meaning need no write: an idle fleet writes nothing. (Whatever in the notes
-    matters shows in the numbers or is marked by ``same_numbers``.)
-    """
-    return {k: v for k, v in status.items() if k not in ("lastChecked", "writerState")}
-
-
-def usage_numbers(counts: TokenCounts) -> dict[str, int]:
-    """The counters of ``status.usage`` for ``counts``, by their names there."""
-    values = (
-        counts.total,
-        counts.input,
-        counts.output,
-        counts.cache_read,
-        counts.cache_write,
-        counts.reasoning,
-        counts.calls,
-        counts.unmetered_calls,
-    )
-    return dict(zip(_COUNTERS, values, strict=True))
-
-
 def _anything_known(facts: Facts) -> bool:
     """Whether any usage was ever read; before, there is no number: unknown is not zero."""
     if facts.previous.get("usage") or pods(facts.checkpoint) or totals(facts.checkpoint):
@@ -174,20 +154,7 @@ def _usage(facts: Facts, doubts: frozenset[Reason], completeness: Completeness) 
     usage: dict[str, Any] = {
         "accountingEpoch": facts.checkpoint.epoch,
         **usage_numbers(counts),
-        "models": [
-            {
-                "provider": model.provider,
-                "modelId": model.model,
-                "inputTokens": model.counts.input,
-                "outputTokens": model.counts.output,
-                "cacheReadTokens": model.counts.cache_read,
-                "cacheWriteTokens": model.counts.cache_write,
-                "reasoningTokens": model.counts.reasoning,
-                "totalTokens": model.counts.total,
-                "callCount": model.counts.calls,
-            }
-            for model in model_usage(facts.checkpoint, _MODEL_LIMIT)
-        ],
+        "models": model_rows(model_usage(facts.checkpoint, _MODEL_LIMIT)),
         "completeness": completeness.value,
         "reasons": sorted(reason.value for reason in doubts),
         "podsObserved": health.observed if health else before.get("podsObserved", 0),
@@ -201,25 +168,25 @@ def _usage(facts: Facts, doubts: frozenset[Reason], completeness: Completeness) 
         usage["windowStartedAt"] = to_rfc3339(started)
     elif "windowStartedAt" in before:
         usage["windowStartedAt"] = before["windowStartedAt"]
-    # It moves with the numbers and with nothing else: two operators that agree on them would
-    # otherwise correct each other's time for ever.
-    moved = any(before.get(name) != usage[name] for name in ("accountingEpoch", *_COUNTERS))
-    if not moved and "lastUpdateTime" in before:
-        usage["lastUpdateTime"] = before["lastUpdateTime"]
-    elif facts.last_update is not None:
-        usage["lastUpdateTime"] = to_rfc3339(facts.last_update)
+    if (updated := last_update(before, usage, facts.last_update)) is not None:
+        usage["lastUpdateTime"] = updated
     source = _source(health) or before.get("source")
     if source is not None:
         usage["source"] = source
-    if (coverage := _coverage(counts)) is not None:
-        usage["coverage"] = coverage
-    cost = facts.checkpoint.cost
-    if (fields := cost_fields(cost, counts)) is not None:
-        usage["cost"] = fields
+    if (share := coverage(counts)) is not None:
+        usage["coverage"] = share
+    if facts.cost_center:
+        usage["costCenter"] = facts.cost_center
+    charges = facts.charges or Charges(cost_of(facts.checkpoint.cost, counts))
+    usage.update(charge_fields(charges))
     usage["display"] = {
-        **_display(counts, usage["podsObserved"], usage["podsExpected"]),
-        **cost_display(cost, counts),
+        **usage_display(counts, usage["podsObserved"], usage["podsExpected"]),
+        **charge_display(charges, counts),
     }
+    if facts.ledger is not None:
+        usage["ledger"] = ledger_fields(facts.ledger)
+    elif facts.charges is not None and "ledger" in before:
+        usage["ledger"] = before["ledger"]
     return usage
 
 
@@ -229,20 +196,3 @@ def _source(health: Health | None) -> str | None:
     if len(health.sources) > 1:
         return "mixed"
     return next(iter(health.sources)).value
-
-
-def _coverage(counts: TokenCounts) -> str | None:
-    """Metered calls per hundred calls, rounded down: 100% means every call."""
-    if not counts.calls:
-        return None
-    tenths = 1000 * max(counts.calls - counts.unmetered_calls, 0) // counts.calls
-    whole, tenth = divmod(tenths, 10)
-    return f"{whole}.{tenth}%" if tenth else f"{whole}%"
-
-
-def _display(counts: TokenCounts, observed: int, expected: int) -> dict[str, str]:
-    display = {"tokens": short_number(counts.total), "pods": f"{observed}/{expected}"}
-    if counts.input:
-        # A new epoch counts components from different moments, so a part can exceed its whole.
-        display["cachedPercent"] = f"{min(100 * counts.cache_read // counts.input, 100)}%"
-    return display

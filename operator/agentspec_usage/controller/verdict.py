@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agentspec_usage.controller.conditions import Condition, ConditionStatus
 from agentspec_usage.controller.pod_health import Health
 from agentspec_usage.controller.sources import AGENT_PORT_NAME, SIDECAR_PORT_NAME
-from agentspec_usage.metering.completeness import SEVERITY, Reason, completeness_of
+from agentspec_usage.metering.completeness import Reason
+from agentspec_usage.status.completeness import OVERLAPPING
+from agentspec_usage.status.conditions import Condition, ConditionStatus
 
-__all__ = ["Problem", "complete", "phase", "ready", "sources_agree", "usage_available"]
+__all__ = ["Problem", "phase", "ready", "sources_agree", "usage_available"]
 
 _NO_SOURCE = (
     "No pod says where its usage is. Add to the agent's container:  "
@@ -43,19 +44,16 @@ def ready(problem: Problem | None, health: Health | None) -> Condition:
     if health.expected == 0:
         return _ready("True", "ScaledToZero", "The agent has no pods; its numbers are kept.")
     if health.overlapped and not health.observed:
-        return _ready("False", "Overlapping", _OVERLAPPING)
+        return _ready("False", "Overlapping", OVERLAPPING)
     if health.failing:
         return _failing(health)
     if health.no_source:
         return _ready("False", "NoUsageSource", _NO_SOURCE)
     if health.overlapped:
-        return _ready("False", "Overlapping", _OVERLAPPING)
+        return _ready("False", "Overlapping", OVERLAPPING)
     if health.observed == 0 or health.unread:
         return _ready("Unknown", "NotScrapedYet", "The agent's pods have not been read yet.")
     return _ready("True", "Metered", "Usage was read from every pod that runs.")
-
-
-_OVERLAPPING = "An older AgentObservation reads the same pods; they are counted there alone."
 
 
 def _ready(status: ConditionStatus, reason: str, message: str) -> Condition:
@@ -88,7 +86,7 @@ def usage_available(problem: Problem | None, health: Health | None, known: bool)
 def sources_agree(doubts: frozenset[Reason]) -> Condition:
     """Whether nobody else counts the same calls or pods."""
     if Reason.OVERLAPPING in doubts:
-        return Condition("SourcesAgree", "False", "Overlapping", _OVERLAPPING)
+        return Condition("SourcesAgree", "False", "Overlapping", OVERLAPPING)
     if Reason.OBSERVERS_UNJOINED in doubts:
         return Condition(
             "SourcesAgree",
@@ -97,47 +95,6 @@ def sources_agree(doubts: frozenset[Reason]) -> Condition:
             "Two observers count the same pod and share no call ids; upperTokens is the bound.",
         )
     return Condition("SourcesAgree", "True", "OneSource", "Each pod is counted by one source.")
-
-
-def complete(doubts: frozenset[Reason], known: bool) -> Condition:
-    """Whether the totals are exact, else the worst doubt (of equals the first by name)."""
-    if not known:
-        return Condition("Complete", "Unknown", "NotScrapedYet", "No usage has been read yet.")
-    doubtful = [reason for reason in doubts if completeness_of([reason]) != SEVERITY[0]]
-    if not doubtful:
-        return Condition("Complete", "True", "Exact", "Every token that is known was counted once.")
-    worst = min(doubtful, key=_urgency)
-    return Condition("Complete", "False", worst.value, _DOUBTS[worst])
-
-
-def _urgency(reason: Reason) -> tuple[int, bool, str]:
-    """The order of doubts: the severest first, and of equals an edit by hand, which alone names its
-    epoch.
-    """
-    severity = SEVERITY.index(completeness_of([reason]))
-    return (-severity, reason is not Reason.STATUS_TAMPERED, reason.value)
-
-
-_DOUBTS: dict[Reason, str] = {
-    Reason.AGENT_RESTARTED: "An agent process ended without its final count; its last use is lost.",
-    Reason.CLOCK_SKEW: "An agent's clock is wrong; its usage was dated by the time of its arrival.",
-    Reason.COARSE_TIME: "Usage was merged into coarser times.",
-    Reason.COUNTER_REGRESSION: "An agent's counter went backwards; the highest value is kept.",
-    Reason.INVALID_USAGE: "An agent reported calls whose usage was no valid number.",
-    Reason.LEGACY_SOURCE: "An agent speaks AgentSpec's own dialect, which names no instance.",
-    Reason.OBSERVERS_UNJOINED: "Two observers could not be joined; upperTokens is the bound.",
-    Reason.OVERLAPPING: _OVERLAPPING,
-    Reason.POD_EXITED_UNSCRAPED: "A pod ended without its final count; its last use is missing.",
-    Reason.PODS_MISSING: "Some pods have not been read.",
-    Reason.RING_OVERFLOW: "A sidecar's ring overflowed; details are missing.",
-    Reason.SATURATED: "A counter reached its bound.",
-    Reason.SCRAPE_FAILED: "A pod cannot be read; its growth is missing until it can.",
-    Reason.STATUS_TAMPERED: "The status was changed by somebody else; a new epoch was opened.",
-    Reason.STORE_ROLLED_BACK: "A store went back in time.",
-    Reason.TRUNCATED: "There are more models than are kept apart.",
-    Reason.UNMETERED_CALLS: "Some calls answered without usage; see coverage.",
-    Reason.UNPRICED: "Some usage has no price.",
-}
 
 
 def phase(problem: Problem | None, health: Health | None, previous: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
-from agentspec_usage.controller.status_write import PreparedWrite, Priority, WriteResult
+from agentspec_usage.kube.status_write import PreparedWrite, Priority, WriteResult
 
 __all__ = ["Done", "Entry", "Render", "WriteQueue"]
 
@@ -28,6 +28,7 @@ class Entry:
     __slots__ = (
         "conflicts",
         "dirty",
+        "dirty_at",
         "done",
         "failures",
         "forgotten",
@@ -48,6 +49,7 @@ class Entry:
         self.done = done
         self.priority = Priority.TOKENS
         self.dirty = False
+        self.dirty_at = 0.0
         self.turn = 0
         self.in_flight = False
         self.forgotten = False

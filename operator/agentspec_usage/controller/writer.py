@@ -5,9 +5,12 @@ So the owner of an object only says that it is dirty; what is written is rendere
 sending, and one write carries all that happened until then. What decides who is next:
 
 - folds and final numbers first, then conditions, then tokens; within each, who has been dirty
-longest; - tokens alone wait until the object's last write is ``min_interval`` old: the budget
-stretches that further when many objects are busy, evenly, because the queue is by age; - one write
-of an object at a time, ``concurrency`` in all, and never more than the budget allows.
+  longest;
+- tokens alone wait until the object's last write is ``min_interval`` old: the budget stretches that
+  further when many objects are busy, evenly, because the queue is by age;
+- money alone, which moves without tokens when a day begins or an estimate is settled, waits longer
+  and goes last;
+- one write of an object at a time, ``concurrency`` in all, and never more than the budget allows.
 
 What an answer means: a conflict is the owner's (it takes the new object and submits again), a gone
 object is forgotten, an invalid write is a bug of ours and waits for minutes, and only that object
@@ -24,15 +27,15 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from agentspec_usage.controller.status_write import (
+from agentspec_usage.controller.wake import Wake
+from agentspec_usage.controller.write_queue import Done, Entry, Render, WriteQueue
+from agentspec_usage.kube.status_write import (
     PreparedWrite,
     Priority,
     StatusPort,
     WriteResult,
 )
-from agentspec_usage.controller.wake import Wake
-from agentspec_usage.controller.write_budget import WriteBudget
-from agentspec_usage.controller.write_queue import Done, Entry, Render, WriteQueue
+from agentspec_usage.kube.write_budget import WriteBudget
 from agentspec_usage.runtime.clock import Clock
 from agentspec_usage.runtime.ids import stable_fraction
 
@@ -56,16 +59,19 @@ class WriterSettings:
     """How much may be written. Times in seconds.
 
     ``budget_per_s``: writes of this replica; 50 cost the API server a quarter of a core.
-    ``min_interval``: between two writes of an object that only bring tokens. ``concurrency``:
-    writes under way; eight of 5 ms are 1,600 a second, so the budget is what limits.
-    ``invalid_backoff``, ``invalid_backoff_cap``: pause of an object whose write was refused as
-    invalid. ``outage_backoff``, ``outage_backoff_cap``: pause of all while the API server is away;
-    the cap is how late a recovery may be noticed. ``identity``: what tells replicas apart, for
-    their jitter.
+    ``min_interval``: between two writes of an object that only bring tokens; ``money_interval``
+    where they only bring money. ``settle``: that either waits for what comes with it, which is the
+    control plane's answer to the same tokens. ``concurrency``: writes under way; eight of 5 ms are
+    1,600 a second, so the budget is what limits. ``invalid_backoff``, ``invalid_backoff_cap``:
+    pause of an object whose write was refused as invalid. ``outage_backoff``,
+    ``outage_backoff_cap``: pause of all while the API server is away; the cap is how late a
+    recovery may be noticed. ``identity``: what tells replicas apart, for their jitter.
     """
 
     budget_per_s: float = 50.0
     min_interval: float = 15.0
+    money_interval: float = 60.0
+    settle: float = 0.0
     concurrency: int = 8
     invalid_backoff: float = 30.0
     invalid_backoff_cap: float = 600.0
@@ -151,6 +157,8 @@ class StatusWriter:
             self._turns += 1
             self._soil(entry, priority, self._turns)
         elif priority < entry.priority:
+            if entry.priority is Priority.MONEY:
+                entry.dirty_at = self._clock.monotonic()
             entry.priority = priority
         else:
             return
@@ -223,6 +231,7 @@ class StatusWriter:
 
     def _soil(self, entry: Entry, priority: Priority, turn: int) -> None:
         entry.dirty = True
+        entry.dirty_at = self._clock.monotonic()
         entry.turn = turn
         entry.priority = priority
         self._dirty += 1
@@ -240,9 +249,15 @@ class StatusWriter:
             self._wake.set()
 
     def _due(self, entry: Entry) -> float:
-        if entry.priority < Priority.TOKENS or entry.written_at is None or self._flushing:
+        if entry.priority < Priority.TOKENS or self._flushing:
             return entry.not_before
-        return max(entry.not_before, entry.written_at + self._settings.min_interval)
+        settings = self._settings
+        due = max(entry.not_before, entry.dirty_at + settings.settle)
+        if entry.written_at is None:
+            return due
+        money = entry.priority is Priority.MONEY
+        interval = settings.money_interval if money else settings.min_interval
+        return max(due, entry.written_at + interval)
 
     def _dispatch(self) -> float | None:
         """Gives workers what may be sent now.

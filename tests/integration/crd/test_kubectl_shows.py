@@ -25,6 +25,8 @@ WIDE = [
     "PODS",
     "SOURCE",
     "$/REQ",
+    "MTD",
+    "COST-CENTER",
 ]
 
 
@@ -41,12 +43,14 @@ def metered(tokens: int, model_id: str) -> dict[str, Any]:
             source="agent",
             lastUpdateTime=three_minutes_ago.isoformat(timespec="milliseconds"),
             cost={"status": "Estimated", "amount": "1.234", "currency": "USD"},
+            costCenter="rd-4711",
             display={
                 "tokens": "12.3k",
                 "pods": "2/2",
                 "cachedPercent": "37%",
                 "cost": "~$1.23",
                 "costPerCall": "~$0.123",
+                "month": "$0.50",
             },
         ),
     }
@@ -101,7 +105,7 @@ def test_the_wide_table_says_why_and_where_from(defined: Cluster, fleet: Observa
     header, alpha, _, gamma = table(defined, fleet, "ao", "-o", "wide")
     assert header == WIDE
     shown = ["Metered", "Healthy", "12248", "97", "37%", "10", "2/2", "agent", "~$0.123"]
-    assert alpha[8:] == shown
+    assert alpha[8:] == [*shown, "$0.50", "rd-4711"]
     assert gamma[8:10] == ["AgentUnreachable", "Unhealthy"]
 
 

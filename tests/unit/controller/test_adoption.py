@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agentspec_usage.controller.adoption import Adopted, Known, adopt
-from agentspec_usage.controller.status import usage_numbers
+from agentspec_usage.controller.notes import Notes
 from agentspec_usage.metering.checkpoint import (
     Checkpoint,
     PodIdentity,
@@ -21,10 +21,14 @@ from agentspec_usage.metering.checkpoint import (
 from agentspec_usage.metering.completeness import Reason
 from agentspec_usage.metering.counts import TokenCounts
 from agentspec_usage.metering.snapshot import UsageReading, UsageSnapshot
+from agentspec_usage.status.usage import usage_numbers
 from agentspec_usage.wire.writer_state import pack, unpack
+from agentspec_usage.wire.writer_state_seal import SealKey, SealKeys, sealed
 
 POD = PodIdentity("11111111-1111-4111-8111-111111111111", 1_000_000)
 NOW = 2_000_000
+UID = "uid-1"
+KEY = SealKey.of("k" * 32)
 
 
 def used(checkpoint: Checkpoint, tokens: int, instance: str = "a") -> Checkpoint:
@@ -40,9 +44,20 @@ def status_of(checkpoint: Checkpoint, **changes: Any) -> dict[str, Any]:
 
 
 def adopted(
-    status: dict[str, Any], known: Known | None = None, pods: tuple[PodIdentity, ...] = (POD,)
+    status: dict[str, Any],
+    known: Known | None = None,
+    pods: tuple[PodIdentity, ...] = (POD,),
+    notes: Notes | None = None,
 ) -> Adopted:
-    return adopt(status, known, pods=pods, now=NOW, new_epoch=lambda: "fresh")
+    believing = notes or Notes()
+    return adopt(
+        status,
+        known,
+        read=lambda text: believing.read(text, UID, 7),
+        pods=pods,
+        now=NOW,
+        new_epoch=lambda: "fresh",
+    )
 
 
 def knowing(status: dict[str, Any], checkpoint: Checkpoint, written: Checkpoint | None) -> Known:
@@ -152,3 +167,59 @@ def test_our_own_write_not_seen_before_is_judged_by_its_numbers() -> None:
 
 def test_the_notes_read_back_say_what_was_written() -> None:
     assert totals(unpack(status_of(replace(OLD, epoch="x"))["writerState"])).total == 100
+
+
+def sealed_status(checkpoint: Checkpoint, uid: str = UID, **changes: Any) -> dict[str, Any]:
+    status = status_of(checkpoint, **changes)
+    return status | {"writerState": sealed(status["writerState"], uid, KEY)}
+
+
+SEALING = Notes(SealKeys(KEY))
+
+
+def test_after_a_restart_sealed_notes_go_on() -> None:
+    found = adopted(sealed_status(OLD), notes=SEALING)
+    assert found == Adopted(OLD, OLD)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(status_of(used(OLD, 10**6)), id="whole, consistent, without a seal"),
+        pytest.param(
+            status_of(used(OLD, 10**6))
+            | {"writerState": pack(used(OLD, 10**6))[1] + sealed_status(OLD)["writerState"][-53:]},
+            id="with the seal of other notes",
+        ),
+        pytest.param(sealed_status(used(OLD, 10**6), "uid-2"), id="sealed for another object"),
+    ],
+)
+def test_numbers_that_somebody_made_up_are_never_taken(status: dict[str, Any]) -> None:
+    found = adopted(status, notes=SEALING)
+    assert totals(found.checkpoint).total == 0
+    assert Reason.STATUS_TAMPERED in reasons(found.checkpoint)
+    assert found.tampered_epoch == "old"
+    running = adopted(status, knowing(sealed_status(OLD), OLD, OLD), notes=SEALING)
+    assert totals(running.checkpoint).total == 100
+    assert running.tampered_epoch == "old"
+
+
+def test_made_up_numbers_beside_sealed_notes_cost_the_epoch_and_nothing_else() -> None:
+    found = adopted(sealed_status(OLD, totalTokens=999, inputTokens=999), notes=SEALING)
+    assert (found.checkpoint.epoch, totals(found.checkpoint).total) == ("fresh", 100)
+
+
+@pytest.mark.parametrize("field", [*usage_numbers(TokenCounts()), "accountingEpoch"])
+def test_no_counter_of_the_usage_can_be_changed_alone(field: str) -> None:
+    changed = sealed_status(OLD)
+    value = changed["usage"][field]
+    changed["usage"][field] = value + 1 if isinstance(value, int) else f"{value}x"
+    assert adopted(changed, notes=SEALING).tampered_epoch is not None
+
+
+def test_an_old_status_put_back_under_a_running_operator_is_found() -> None:
+    """Its seal fits; but within an epoch no operator writes less than stood there."""
+    more = used(OLD, 150)
+    found = adopted(sealed_status(OLD), knowing(sealed_status(more), more, more), notes=SEALING)
+    assert found.tampered_epoch == "old"
+    assert totals(found.checkpoint).total == 150

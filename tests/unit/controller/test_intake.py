@@ -8,6 +8,7 @@ import pytest
 
 from agentspec_usage.controller.costs import Costs
 from agentspec_usage.controller.intake import Intake
+from agentspec_usage.controller.notes import Notes
 from agentspec_usage.controller.register import Register
 from agentspec_usage.pricebook.catalogue import bundled_catalogue
 from tests.fakes.hand_clock import HandClock
@@ -43,6 +44,7 @@ class Desk:
             schedule=self.slots,
             clock=HandClock(),
             costs=Costs(bundled_catalogue()),
+            notes=Notes(),
             new_epoch=lambda: "e1",
             pods_of=lambda _: (),
             on_dropped=self.dropped.append,
@@ -95,6 +97,19 @@ def test_an_object_recreated_under_its_name_replaces_the_old_one() -> None:
     assert [record.uid for record in desk.register] == ["u2"]
     assert desk.dropped == ["u1"]
     assert desk.intake.take(body(7)) is None, "a late word of the one before"
+
+
+@pytest.mark.parametrize(
+    ("source", "warnings"),
+    [pytest.param("sidecar", 1, id="ours"), pytest.param("control-plane", 0, id="another's")],
+)
+def test_numbers_without_notes_were_edited_unless_the_control_plane_keeps_them(
+    source: str, warnings: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    usage = {"accountingEpoch": "e", "totalTokens": 7}
+    Desk().intake.take(body(source=source) | {"status": {"usage": usage}})
+    said = [record for record in caplog.records if "changed by somebody" in record.getMessage()]
+    assert len(said) == warnings
 
 
 def test_a_spec_that_does_not_fit_is_kept_with_its_reason_and_healed_by_the_next() -> None:

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from agentspec_usage.controller.metrics import Metrics
+from agentspec_usage.controller.observation_sender import ObservationStats
 from agentspec_usage.controller.writer import WriterStats
 
 
@@ -75,6 +76,27 @@ def test_the_parts_are_read_when_prometheus_asks() -> None:
     assert value("agentspec_status_writes_total", {"result": "failed"}) == 3
     assert value("agentspec_status_writes_suppressed_total") == 7
     assert value("agentspec_status_writes_pending") == 5
+
+
+@dataclass
+class Sender:
+    answered: int
+
+    @property
+    def stats(self) -> ObservationStats:
+        return ObservationStats(self.answered, failed=2, refused=1, waiting=9)
+
+
+def test_what_the_control_plane_took_is_read_when_prometheus_asks() -> None:
+    registry, sender = CollectorRegistry(), Sender(3)
+    Metrics(registry).watch_control_plane(sender)
+    sender.answered = 4
+    value, name = registry.get_sample_value, "agentspec_control_plane_requests_total"
+
+    assert value(name, {"result": "answered"}) == 4
+    assert value(name, {"result": "failed"}) == 2
+    assert value(name, {"result": "refused"}) == 1
+    assert value("agentspec_observations_waiting") == 9
 
 
 @pytest.mark.parametrize(

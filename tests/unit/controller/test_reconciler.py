@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from agentspec_usage.controller.conditions import condition_status
+from agentspec_usage.status.conditions import condition_status
 from tests.fakes.cluster_objects import AgentProcess, FakeCluster, Pod
 from tests.fakes.operators import FakeOperator
 from tests.fakes.virtual_time import run_in_virtual_time

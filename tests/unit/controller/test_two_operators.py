@@ -6,23 +6,31 @@ virtual. What must hold:
 * no write of an operator says more than was truly used, and none is refused as invalid;
 * when the faults stop, what living agents used is in the status, all of it, soon;
 * who says ``Exact`` has counted every token;
-* the numbers shown are those that the packed notes add up to.
+* the numbers shown are those that the packed notes add up to;
+* nobody without the key brings an operator to write a number of their own, whole and consistent as
+  it may be.
 """
 
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from agentspec_usage.controller.status import usage_numbers
+from agentspec_usage.controller.notes import Notes
 from agentspec_usage.errors import WireError
 from agentspec_usage.metering.checkpoint import totals
-from agentspec_usage.wire.writer_state import unpack
+from agentspec_usage.metering.counts import TokenCounts
+from agentspec_usage.metering.tally import Tally
+from agentspec_usage.status.usage import usage_numbers
+from agentspec_usage.wire.writer_state import pack, unpack
+from agentspec_usage.wire.writer_state_seal import SealKey, SealKeys, parted
 from tests.fakes.cluster_objects import AgentProcess, FakeCluster, Pod
 from tests.fakes.operators import FakeOperator
 from tests.fakes.virtual_time import VirtualTimeLoop
@@ -30,6 +38,7 @@ from tests.fakes.virtual_time import VirtualTimeLoop
 LABELS = {"agentspec.io/agent": "bot"}
 SPEC = {"agentRef": {"name": "bot"}, "checkInterval": 5}
 NAME = "bot"
+NOTES = Notes(SealKeys(SealKey.of("k" * 32)))
 ADDRESSES = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
 """Few, so that they are taken over."""
 
@@ -43,6 +52,7 @@ class TwoOperators(RuleBasedStateMachine):
         asyncio.set_event_loop(self.loop)
         self.agents: list[AgentProcess] = []
         self.names = 0
+        self.copy: dict[str, Any] = {}
         self.edited = False
         self.restarted = False
         self.untraceable = False
@@ -53,7 +63,7 @@ class TwoOperators(RuleBasedStateMachine):
             cluster = FakeCluster()
             cluster.on_status.append(self.check_write)
             cluster.apply(NAME, SPEC)
-            operators = [FakeOperator(cluster, "a"), FakeOperator(cluster, "b")]
+            operators = [FakeOperator(cluster, name, notes=NOTES) for name in "ab"]
             for operator in operators:
                 operator.start()
             return cluster, operators
@@ -75,7 +85,7 @@ class TwoOperators(RuleBasedStateMachine):
             self.check_notes(body["status"])
 
     def check_notes(self, status: Mapping[str, Any]) -> None:
-        noted = unpack(status["writerState"])
+        noted = unpack(parted(status["writerState"])[0])
         assert noted.epoch == status["usage"]["accountingEpoch"]
         numbers = usage_numbers(totals(noted))
         assert {name: status["usage"][name] for name in numbers} == numbers
@@ -188,6 +198,35 @@ class TwoOperators(RuleBasedStateMachine):
     def somebody_edits_the_notes(self, text: str) -> None:
         self.edited |= self.cluster.edit_status(NAME, lambda s: s.update(writerState=text))
 
+    @rule(tokens=st.integers(1, 10**6), seal=st.sampled_from(["none", "the one there"]))
+    def somebody_forges_numbers_and_notes(self, tokens: int, seal: str) -> None:
+        def change(status: dict[str, Any]) -> None:
+            notes, _ = parted(status["writerState"])
+            try:
+                theirs = unpack(notes)
+            except WireError:
+                return  # edited already
+            more = theirs.retired + Tally(TokenCounts(input=tokens))
+            forged = replace(theirs, retired=more)
+            kept = status["writerState"][len(notes) :] if seal == "the one there" else ""
+            status["writerState"] = pack(forged)[1] + kept
+            status["usage"].update(usage_numbers(totals(forged)))
+
+        self.edited |= self.cluster.edit_status(NAME, change)
+
+    @precondition(lambda self: "status" in self.cluster.objects[NAME])
+    @rule()
+    def somebody_keeps_a_copy(self) -> None:
+        status = self.cluster.objects[NAME]["status"]
+        self.copy = copy.deepcopy(status) if "usage" in status else self.copy
+
+    @precondition(lambda self: self.copy)
+    @rule()
+    def somebody_puts_the_copy_back(self) -> None:
+        """In two steps, as the API server has it: another epoch first."""
+        self.somebody_takes_tokens_away()
+        self.edited |= self.cluster.edit_status(NAME, lambda s: s.update(copy.deepcopy(self.copy)))
+
     # What happens to the operators.
 
     @rule(which=st.integers(0, 1))
@@ -198,7 +237,7 @@ class TwoOperators(RuleBasedStateMachine):
 
         async def replace() -> FakeOperator:
             await self.operators[which].kill()
-            successor = FakeOperator(self.cluster, name)
+            successor = FakeOperator(self.cluster, name, notes=NOTES)
             successor.start()
             return successor
 
@@ -208,7 +247,7 @@ class TwoOperators(RuleBasedStateMachine):
         """Whether a pod ended of which the status knows nothing: only the operators remember it."""
         text = (self.cluster.objects[NAME].get("status") or {}).get("writerState") or ""
         try:
-            known = unpack(text)
+            known = unpack(parted(text)[0])
         except WireError:
             known = None
         there = {agent.instance_id for pod in self.cluster.pods.values() for agent in pod.agents}

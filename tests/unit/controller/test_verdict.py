@@ -1,4 +1,4 @@
-"""From facts to words: what Ready, UsageAvailable, SourcesAgree, Complete and the phase say."""
+"""From facts to words: what Ready, UsageAvailable, SourcesAgree and the phase say."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pytest
 from agentspec_usage.controller.pod_health import Health
 from agentspec_usage.controller.verdict import (
     Problem,
-    complete,
     phase,
     ready,
     sources_agree,
@@ -79,33 +78,6 @@ def test_usage_available(
 ) -> None:
     condition = usage_available(problem, health, known)
     assert (condition.status, condition.reason) == (status, reason)
-
-
-@pytest.mark.parametrize(
-    ("doubts", "reason"),
-    [
-        pytest.param(set(), "Exact", id="none"),
-        pytest.param({Reason.TRUNCATED, Reason.COARSE_TIME}, "Exact", id="lost detail alone"),
-        pytest.param({Reason.SATURATED, Reason.SCRAPE_FAILED}, "ScrapeFailed", id="the worse"),
-        pytest.param({Reason.SATURATED, Reason.AGENT_RESTARTED}, "AgentRestarted", id="of equals"),
-        pytest.param(
-            {Reason.AGENT_RESTARTED, Reason.STATUS_TAMPERED}, "StatusTampered", id="an edit first"
-        ),
-    ],
-)
-def test_complete_names_the_worst_doubt(doubts: set[Reason], reason: str) -> None:
-    condition = complete(frozenset(doubts), known=True)
-    assert condition.reason == reason
-    assert condition.status == ("True" if reason == "Exact" else "False")
-
-
-def test_nothing_is_complete_before_anything_was_read() -> None:
-    assert complete(frozenset(), known=False).status == "Unknown"
-
-
-@pytest.mark.parametrize("doubt", list(Reason), ids=[reason.value for reason in Reason])
-def test_every_doubt_has_its_words(doubt: Reason) -> None:
-    assert len(complete(frozenset({doubt}), known=True).message) > 10
 
 
 @pytest.mark.parametrize(

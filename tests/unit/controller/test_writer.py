@@ -14,6 +14,7 @@ from tests.fakes.status_port import FakeStatusPort
 from tests.fakes.virtual_time import run_in_virtual_time
 
 FOLD, CONDITION, TOKENS = Priority.FOLD, Priority.CONDITION, Priority.TOKENS
+MONEY = Priority.MONEY
 
 
 def test_a_first_write_goes_at_once() -> None:
@@ -56,6 +57,55 @@ def test_what_is_more_than_tokens_does_not_wait_for_the_minimum_interval(
         )
         assert fleet.port.times("u1") == [begin, begin + 4]
         assert fleet.port.stored["u1"] == {"tokens": 3}
+
+    run_in_virtual_time(main)
+
+
+def test_money_alone_is_written_at_most_once_a_minute_and_goes_with_tokens_sooner() -> None:
+    async def main() -> None:
+        fleet = Fleet(FakeStatusPort(), WriterSettings(min_interval=15, money_interval=60))
+        begin = now()
+        steps: list[float | Callable[[], object]] = []
+        for _ in range(130):
+            steps += [lambda: fleet.use("u1", priority=MONEY), 1.0]
+        await fleet.drive(*steps, lambda: fleet.use("u1"), 20)
+        assert fleet.port.times("u1") == [begin, begin + 60, begin + 120, begin + 135]
+
+    run_in_virtual_time(main)
+
+
+def test_tokens_wait_for_what_comes_with_them_and_conditions_do_not() -> None:
+    async def main() -> None:
+        fleet = Fleet(FakeStatusPort(), WriterSettings(min_interval=15, settle=3))
+        begin = now()
+        await fleet.drive(
+            lambda: fleet.use("u1"),
+            2,
+            lambda: fleet.use("u1", priority=MONEY),
+            lambda: fleet.use("u2", priority=CONDITION),
+            30,
+            lambda: fleet.use("u1", priority=MONEY),
+            2,
+            lambda: fleet.use("u1"),
+            20,
+        )
+        assert fleet.port.times("u2") == [begin + 2]
+        # The money that was there before the tokens does not hurry them: theirs is on its way.
+        assert fleet.port.times("u1") == [begin + 3, begin + 37]
+
+    run_in_virtual_time(main)
+
+
+def test_money_goes_after_tokens_that_are_due() -> None:
+    async def main() -> None:
+        fleet = Fleet(FakeStatusPort(), WriterSettings(budget_per_s=1, concurrency=1))
+        await fleet.drive(
+            lambda: fleet.use("first"),
+            lambda: fleet.use("money", priority=MONEY),
+            lambda: fleet.use("tokens"),
+            10,
+        )
+        assert [uid for _, uid in fleet.port.asked] == ["first", "tokens", "money"]
 
     run_in_virtual_time(main)
 
