@@ -6,7 +6,8 @@ What is generated is committed, because people install from a checkout with ``he
 ``--check`` only compares.
 
 ``install.yaml`` leaves the CRD out: ``kubectl apply -f crds/`` brings it, so that there is one
-way in which kubectl owns it, and a later ``helm install`` finds a CRD that it leaves alone.
+way in which kubectl owns it, and a later ``helm install`` finds a CRD that it leaves alone. It
+has no seal key either, which would be the same for everybody; its header says how to make one.
 """
 
 from __future__ import annotations
@@ -52,6 +53,13 @@ _INSTALL_HEADER = f"""\
 #
 # It is the chart with its default values, in namespace {NAMESPACE}, without the definition of
 # AgentObservation, which is in crds/.
+#
+# A key that seals what the operator notes in each status cannot be part of a file that everybody
+# has. Without one the operator works and says so; this makes one:
+#
+#   kubectl -n {NAMESPACE} create secret generic {RELEASE}-seal \\
+#     --from-literal=key="$(openssl rand -hex 32)"
+#   kubectl -n {NAMESPACE} rollout restart deployment {RELEASE}
 apiVersion: v1
 kind: Namespace
 metadata:
@@ -134,6 +142,8 @@ def install_manifest(helm: str) -> str:
         str(CHART),
         f"--namespace={NAMESPACE}",
         "--set=crds.install=false",
+        f"--set=seal.keySecret={RELEASE}-seal",
+        "--set=seal.required=false",
         "--no-hooks",
         "--skip-tests",
     ]

@@ -25,6 +25,10 @@
 {{- printf "%s-operator" (include "agentspec-usage.fullname" .) -}}
 {{- end -}}
 
+{{- define "agentspec-usage.sealSecret" -}}
+{{- default (printf "%s-seal" (include "agentspec-usage.fullname" .)) .Values.seal.keySecret -}}
+{{- end -}}
+
 {{- define "agentspec-usage.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "agentspec-usage.fullname" .) .Values.serviceAccount.name -}}
@@ -38,6 +42,15 @@
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
 {{- else -}}
 {{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The control plane that the operator hands its readings to; empty for none. */}}
+{{- define "agentspec-usage.chargedBy" -}}
+{{- if .Values.operator.controlPlane.url -}}
+{{- .Values.operator.controlPlane.url -}}
+{{- else if .Values.controlPlane.enabled -}}
+{{- include "agentspec-usage.controlPlane.url" . -}}
 {{- end -}}
 {{- end -}}
 
@@ -74,5 +87,20 @@ capabilities:
 {{- $one := int .Values.operator.namespaceConcurrency -}}
 {{- if gt $one $all -}}
 {{- fail (printf "operator.namespaceConcurrency is %d and exceeds operator.scrapeConcurrency, which is %d: one namespace could take all of it" $one $all) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Where the API server may be, for a NetworkPolicy: anywhere but at link-local addresses (cloud metadata). */}}
+{{- define "agentspec-usage.apiServerPeers" -}}
+{{- range .Values.networkPolicy.apiServerCIDRs -}}
+- ipBlock:
+    cidr: {{ . }}
+{{ else -}}
+- ipBlock:
+    cidr: 0.0.0.0/0
+    except: [169.254.0.0/16]
+- ipBlock:
+    cidr: ::/0
+    except: [fe80::/10]
 {{- end -}}
 {{- end -}}

@@ -1,6 +1,7 @@
 {{/*
-What the operator may do where it watches, and nothing more. It reads objects, pods, and what an
-agentRef may name; it writes nothing but the status of AgentObservations.
+What the operator may do where it watches, and nothing more. It reads objects, pods, what an agentRef
+may name, and a namespace's label that says who pays; it writes nothing but the status of
+AgentObservations.
 */}}
 {{- define "agentspec-usage.rules" -}}
 - apiGroups: [agentspec.io]
@@ -13,7 +14,7 @@ agentRef may name; it writes nothing but the status of AgentObservations.
   resources: [pods]
   verbs: [get, list, watch]
 - apiGroups: [""]
-  resources: [services]
+  resources: [services, namespaces]
   verbs: [get]
 - apiGroups: [apps]
   resources: [deployments, statefulsets, daemonsets, replicasets]

@@ -56,6 +56,10 @@ class Pod:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
+        # The kubelet would put the account's token and the API server's address into the pod.
+        self._kubeconfig = releases.cluster.service_account_kubeconfig(
+            NAMESPACE, pod["serviceAccountName"], directory / "kubeconfig"
+        )
         self._variables = environment(deployment) | {
             "AGENTSPEC_CONTROLPLANE_ADDRESS": "127.0.0.1",
             "AGENTSPEC_CONTROLPLANE_PORT": str(port),
@@ -76,6 +80,7 @@ class Pod:
             else value or ""
             for name, value in self._variables.items()
         }
+        variables["AGENTSPEC_CONTROLPLANE_KUBECONFIG"] = str(self._kubeconfig)
         command = [*PROGRAM, *self._container["args"]]
         with (
             self.log.open("ab") as output,
@@ -162,3 +167,37 @@ def test_it_registers_stores_charges_and_signs_as_the_notes_say(
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert "5 rows" in verified.stdout
     assert verified.stdout.endswith("1 signed heads\nok\n")
+    kept = releases.cluster.kubectl(
+        *("-n", NAMESPACE, "get", "configmap", "agentspec-usage-ledger"),
+        "-o=jsonpath={.data.checkpoints}",
+    )
+    assert kept == pod.path("CHECKPOINT_FILE").read_text(), "with the rights of its account"
+
+
+def test_an_agent_that_pushes_is_shown_with_the_rights_of_its_account(
+    control_planes: Releases, tmp_path: Path
+) -> None:
+    releases = control_planes
+    releases.apply_definition()
+    releases.install("usage", "--set=controlPlane.enabled=true,controlPlane.remoteInterval=1")
+    pod = Pod(releases, tmp_path)
+    admin = {"X-Admin-Key": pod.path("ADMIN_KEY_FILE").read_text()}
+
+    def listed() -> str:
+        return releases.cluster.kubectl(
+            *("-n", "agentspec-remote", "get", "ao", "research", "--ignore-not-found"),
+            "-o=jsonpath={.status.phase}",
+        )
+
+    with pod.running():
+        registered = httpx.post(
+            f"{pod.url}/api/v1/register",
+            json={"agentName": "research", "runtime": "docker"},
+            headers=admin,
+        ).raise_for_status()
+        httpx.post(
+            f"{pod.url}/api/v1/heartbeat",
+            json={"health": {"status": "healthy"}, "gap": {}},
+            headers={"Authorization": f"Bearer {registered.json()['apiKey']}"},
+        ).raise_for_status()
+        until(lambda: listed() == "Healthy", "the agent is shown")

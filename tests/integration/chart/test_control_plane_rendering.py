@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from agentspec_usage.devcluster import Cluster
+from tests.integration.chart.releases import NAMESPACE
 from tests.integration.chart.rendering import COMPONENT, environment, rendered, the
 
 pytestmark = [pytest.mark.cluster, pytest.mark.helm]
@@ -14,6 +15,13 @@ pytestmark = [pytest.mark.cluster, pytest.mark.helm]
 SETTINGS = {
     "port": 9000,
     "checkpointInterval": 7,
+    "remoteInterval": 11,
+    "remoteSilence": 90,
+    "remoteWriteRate": 3,
+    "zone": "Asia/Kathmandu",
+    "settleHours": 48,
+    "eventFlushInterval": 9,
+    "cluster": "prod-1",
     "keyDays": 30,
     "heartbeatInterval": 2.5,
     "requestRate": 60,
@@ -29,8 +37,12 @@ SETTINGS = {
 }
 
 
-def with_control_plane(cluster: Cluster, **values: Any) -> list[dict[str, Any]]:
-    return rendered(cluster, {"controlPlane": {"enabled": True, **values}})
+SEALED = {"seal": {"keySecret": "the-seal-key"}}
+"""The operator's key is given: every rendering would make another one."""
+
+
+def with_control_plane(cluster: Cluster, /, **values: Any) -> list[dict[str, Any]]:
+    return rendered(cluster, {"controlPlane": {"enabled": True, **values}, **SEALED})
 
 
 def volume_of(deployment: dict[str, Any], name: str) -> dict[str, Any]:
@@ -47,10 +59,19 @@ def test_without_being_asked_for_nothing_of_it_is_there(chart_cluster: Cluster) 
     assert "controlplane" not in components
 
 
-def test_it_changes_nothing_of_the_operator(chart_cluster: Cluster) -> None:
-    alone = rendered(chart_cluster)
+def test_it_changes_nothing_of_the_operator_but_that_its_pods_know_it(
+    chart_cluster: Cluster,
+) -> None:
+    alone = rendered(chart_cluster, SEALED)
     both = with_control_plane(chart_cluster)
-    assert [each for each in both if each in alone] == alone
+    told = the(alone, "Deployment", "operator")
+    unchanged = [each for each in alone if each is not told]
+    assert [each for each in both if each in unchanged] == unchanged
+    added = environment(the(both, "Deployment", "operator")).keys() - environment(told).keys()
+    assert added == {
+        "AGENTSPEC_OPERATOR_CONTROL_PLANE_URL",
+        "AGENTSPEC_OPERATOR_CONTROL_PLANE_TOKEN_FILE",
+    }
 
 
 def test_each_value_reaches_its_own_setting(chart_cluster: Cluster) -> None:
@@ -137,14 +158,38 @@ def test_with_a_read_only_root_it_still_has_room_for_what_sqlite_writes_beside_t
     assert "emptyDir" in volume_of(deployment, mounts["/tmp"]["name"])
 
 
-def test_everybody_may_ask_it_and_it_asks_nobody(chart_cluster: Cluster) -> None:
+API_SERVER = [{"port": 443, "protocol": "TCP"}, {"port": 6443, "protocol": "TCP"}]
+DNS = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
+NOTHING_OF_THE_CLUSTER = {"ledgerConfigMap": "", "remoteAgents": {"namespace": ""}}
+
+
+@pytest.mark.parametrize(
+    ("values", "asked"),
+    [
+        pytest.param({}, [API_SERVER], id="the API server"),
+        pytest.param(NOTHING_OF_THE_CLUSTER, [], id="nobody"),
+        pytest.param(
+            {**NOTHING_OF_THE_CLUSTER, "database": {"urlSecret": "pg", "port": 6432}},
+            [DNS, [{"port": 6432, "protocol": "TCP"}]],
+            id="the database, which has a name",
+        ),
+    ],
+)
+def test_everybody_may_ask_it_and_it_asks_only_whom_it_needs(
+    chart_cluster: Cluster, values: dict[str, Any], asked: list[Any]
+) -> None:
     objects = rendered(
-        chart_cluster, {"controlPlane": {"enabled": True}, "networkPolicy": {"enabled": True}}
+        chart_cluster,
+        {
+            "controlPlane": {"enabled": True, **values},
+            "operator": {"controlPlane": {"keySecret": "key" if values else ""}},
+            "networkPolicy": {"enabled": True},
+        },
     )
     policy = the(objects, "NetworkPolicy", "controlplane")["spec"]
     assert policy["ingress"] == [{"ports": [{"port": "api", "protocol": "TCP"}]}]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
-    assert policy["egress"] == []
+    assert [rule["ports"] for rule in policy["egress"]] == asked
     labels = the(objects, "Deployment", "controlplane")["spec"]["template"]["metadata"]["labels"]
     assert policy["podSelector"]["matchLabels"].items() <= labels.items()
     of_operator = the(objects, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"]
@@ -162,3 +207,82 @@ def test_prometheus_reads_it_by_its_own_service(chart_cluster: Cluster) -> None:
         labels = {key: each["metadata"]["labels"] for key, each in services.items()}
         assert [key for key, found in labels.items() if wanted <= found.items()] == [name]
         assert monitor["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
+
+
+def test_on_postgresql_there_are_several_and_no_volume(chart_cluster: Cluster) -> None:
+    objects = with_control_plane(chart_cluster, replicas=3, database={"urlSecret": "pg"})
+    deployment = the(objects, "Deployment", "controlplane")
+    assert deployment["spec"]["replicas"] == 3
+    assert deployment["spec"]["strategy"] == {"type": "RollingUpdate"}
+    assert "PersistentVolumeClaim" not in {each["kind"] for each in objects}
+    pod = deployment["spec"]["template"]["spec"]
+    assert "data" not in {volume["name"] for volume in pod["volumes"]}
+    (container,) = pod["containers"]
+    (database,) = [one for one in container["env"] if one["name"].endswith("_DATABASE")]
+    assert database["valueFrom"] == {"secretKeyRef": {"name": "pg", "key": "url"}}
+    lease = environment(deployment)["AGENTSPEC_CONTROLPLANE_LEASE"]
+    assert lease == f"{NAMESPACE}/{deployment['metadata']['name']}"
+    assert the(objects, "PodDisruptionBudget", "controlplane")["spec"]["maxUnavailable"] == 1
+
+
+def test_no_role_is_made_that_allows_nothing(chart_cluster: Cluster) -> None:
+    objects = with_control_plane(
+        chart_cluster,
+        database={"urlSecret": "pg"},
+        ledgerConfigMap="",
+        remoteAgents={"namespace": ""},
+    )
+    roles = [each for each in objects if each["kind"] in ("Role", "ClusterRole")]
+    assert roles
+    assert [each["metadata"]["name"] for each in roles if not each.get("rules")] == []
+
+
+def test_the_operator_s_key_reaches_it_where_there_is_one(chart_cluster: Cluster) -> None:
+    for key, wanted in (("", "OPERATOR_SERVICE_ACCOUNT"), ("the-key", "OPERATOR_KEY_FILE")):
+        objects = rendered(
+            chart_cluster,
+            {
+                "controlPlane": {"enabled": True},
+                "operator": {"controlPlane": {"keySecret": key, "audience": "ours"}},
+            },
+        )
+        deployment = the(objects, "Deployment", "controlplane")
+        variables = environment(deployment)
+        told = {name for name in variables if "_OPERATOR_" in name and "AUDIENCE" not in name}
+        assert told == {f"AGENTSPEC_CONTROLPLANE_{wanted}"}
+        if key:
+            assert volume_of(deployment, "operator-key")["secret"]["secretName"] == key
+        else:
+            account = the(objects, "ServiceAccount")["metadata"]["name"]
+            assert variables[f"AGENTSPEC_CONTROLPLANE_{wanted}"] == f"{NAMESPACE}/{account}"
+            assert variables["AGENTSPEC_CONTROLPLANE_OPERATOR_AUDIENCE"] == "ours"
+
+
+@pytest.mark.parametrize(
+    ("remote", "made"),
+    [
+        pytest.param({}, ["agentspec-remote"], id="as it is"),
+        pytest.param({"createNamespace": False}, [], id="it is there already"),
+        pytest.param({"namespace": ""}, [], id="none is shown"),
+    ],
+)
+def test_the_namespace_of_remote_agents_is_made_and_kept(
+    chart_cluster: Cluster, remote: dict[str, Any], made: list[str]
+) -> None:
+    objects = with_control_plane(chart_cluster, remoteAgents=remote)
+    found = [each["metadata"] for each in objects if each["kind"] == "Namespace"]
+    assert [each["name"] for each in found] == made
+    assert all(each["annotations"]["helm.sh/resource-policy"] == "keep" for each in found)
+
+
+def test_an_alert_allows_for_the_interval_between_two_heads(chart_cluster: Cluster) -> None:
+    objects = rendered(
+        chart_cluster,
+        {
+            "controlPlane": {"enabled": True, "checkpointInterval": 1000},
+            "prometheusRule": {"enabled": True},
+        },
+    )
+    (group,) = the(objects, "PrometheusRule", "controlplane")["spec"]["groups"]
+    alerts = {rule["alert"]: rule["expr"] for rule in group["rules"]}
+    assert alerts["AgentspecControlPlaneUnsigned"].endswith("> 3600")

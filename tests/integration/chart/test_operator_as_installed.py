@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -16,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from agentspec_usage.wire.writer_state_seal import SealKey
 from tests.integration.chart.releases import NAMESPACE, Releases
 
 pytestmark = [pytest.mark.cluster, pytest.mark.helm]
@@ -37,9 +39,19 @@ def settings_of_the_deployment(releases: Releases) -> dict[str, str]:
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     of_the_pod = {"metadata.name": f"{NAME}-0", "metadata.namespace": NAMESPACE}
     return {
-        entry["name"]: entry.get("value") or of_the_pod[entry["valueFrom"]["fieldRef"]["fieldPath"]]
+        entry["name"]: of_the_pod[entry["valueFrom"]["fieldRef"]["fieldPath"]]
+        if "valueFrom" in entry
+        else entry.get("value", "")
         for entry in container["env"]
     }
+
+
+def seal_key(releases: Releases) -> bytes:
+    """What the kubelet would put into the file of the installed Deployment's Secret."""
+    data = releases.cluster.kubectl(
+        "-n", NAMESPACE, "get", "secret", f"{NAME}-seal", "-o", "jsonpath={.data.key}"
+    )
+    return b64decode(data)
 
 
 @contextmanager
@@ -71,9 +83,12 @@ def test_it_leads_reads_and_writes_and_is_never_refused(
     releases.cluster.kubectl("delete", "ao", "--all", "--all-namespaces")
     releases.create_object()
     kubeconfig = releases.cluster.service_account_kubeconfig(NAMESPACE, NAME, tmp_path / "config")
+    key = tmp_path / "seal-key"
+    key.write_bytes(seal_key(releases))
     url = f"http://127.0.0.1:{free_port()}"
     environment = settings_of_the_deployment(releases) | {
         "AGENTSPEC_OPERATOR_KUBECONFIG": str(kubeconfig),
+        "AGENTSPEC_OPERATOR_SEAL_KEY_FILE": str(key),
         "AGENTSPEC_OPERATOR_HEALTH_ADDRESS": "127.0.0.1",
         "AGENTSPEC_OPERATOR_HEALTH_PORT": url.rpartition(":")[2],
     }
@@ -98,3 +113,9 @@ def test_it_leads_reads_and_writes_and_is_never_refused(
         releases.cluster.kubectl("-n", NAMESPACE, "get", "lease", f"{NAME}-operator", "-o", "json")
     )
     assert not lease["spec"].get("holderIdentity"), "released"
+    key_id = SealKey.of(key.read_text()).id
+    assert lease["metadata"]["annotations"]["agentspec.io/sealed-since"].startswith(f"{key_id}/")
+    notes = releases.cluster.kubectl(
+        "-n", "team-a", "get", "ao", "support-bot", "-o", "jsonpath={.status.writerState}"
+    )
+    assert f".{key_id}." in notes

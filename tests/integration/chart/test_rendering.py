@@ -261,7 +261,10 @@ def test_named_namespaces_reach_the_operator_its_roles_and_its_network(
             id="a volume and none",
         ),
         pytest.param(
-            {"controlPlane": {"replicas": 2}}, "'replicas'", "not allowed", id="two control planes"
+            {"controlPlane": {"enabled": True, "replicas": 2}},
+            "controlPlane.replicas is 2",
+            "SQLite has one writer",
+            id="two control planes on a file",
         ),
         pytest.param(
             {"controlPlane": {"persistence": {"size": "10 GB"}}},

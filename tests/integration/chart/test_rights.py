@@ -6,7 +6,9 @@ wherever it leads. What any ServiceAccount may do (ask about itself) is taken of
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -42,6 +44,10 @@ WORK = {
 """What the operator needs where it watches."""
 
 
+LABEL_OF_NAMESPACE = Right("get", "", "namespaces")
+"""Who pays: the label of the agents' namespace."""
+
+
 def work_in(*namespaces: str) -> set[Right]:
     return {Right(*right, namespace) for right in WORK for namespace in namespaces}
 
@@ -65,7 +71,10 @@ def test_cluster_wide_the_operator_can_do_its_work_and_nothing_else(
     releases: Releases, client: httpx.Client
 ) -> None:
     releases.install("usage")
-    expected = work_in("", *PLACES) | {Right("create", "coordination.k8s.io", "leases", NAMESPACE)}
+    expected = work_in("", *PLACES) | {
+        Right("create", "coordination.k8s.io", "leases", NAMESPACE),
+        LABEL_OF_NAMESPACE,
+    }
     assert rights_of_the_operator(client) == expected
 
 
@@ -75,27 +84,130 @@ def test_with_namespaces_named_it_can_work_in_those_alone(
     releases.install("usage", "--set=watchNamespaces={team-a}")
     expected = work_in("team-a") | {Right("create", "coordination.k8s.io", "leases", NAMESPACE)}
     assert rights_of_the_operator(client) == expected
+    # A Role's right to read namespaces is the right to read the one that it is in.
+    assert may(client, OPERATOR, replace(LABEL_OF_NAMESPACE, namespace="team-a", name="team-a"))
+    assert not may(client, OPERATOR, replace(LABEL_OF_NAMESPACE, namespace="team-b", name="team-b"))
 
 
-def test_the_control_plane_has_no_rights_and_its_pod_no_token(
+REMOTE = "agentspec-remote"
+NOTHING_OF_THE_CLUSTER = (
+    "--set=controlPlane.ledgerConfigMap=,controlPlane.remoteAgents.namespace=",
+    "--set=operator.controlPlane.keySecret=the-operators-key",
+)
+
+
+REVIEW = ("create", "authentication.k8s.io/tokenreviews", "")
+HEADS = {
+    ("create", "/configmaps", ""),
+    ("get update", "/configmaps", "agentspec-usage-ledger"),
+}
+OBJECTS = {
+    ("get list create", "agentspec.io/agentobservations", ""),
+    ("patch", "agentspec.io/agentobservations/status", ""),
+}
+LEASES = {
+    ("create", "coordination.k8s.io/leases", ""),
+    ("get update", "coordination.k8s.io/leases", "usage-agentspec-usage-controlplane"),
+}
+
+
+def rules_of_the_control_plane(
+    client: httpx.Client,
+) -> dict[str, set[tuple[str, str, str]]]:
+    """By namespace its verbs, resource and name of each rule that not every account has."""
+    found = {}
+    for place in (*PLACES, REMOTE):
+        own = rules(client, CONTROL_PLANE, place) - rules(client, ANYBODY, place)
+        found[place] = {
+            (
+                " ".join(rule["verbs"]),
+                f"{group}/{resource}",
+                " ".join(rule.get("resourceNames", ())),
+            )
+            for rule in map(json.loads, own)
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
+        }
+    return found
+
+
+@pytest.mark.parametrize(
+    ("flags", "at_home"),
+    [
+        pytest.param((), {REVIEW, *HEADS}, id="on a file"),
+        pytest.param(
+            (
+                "--set=controlPlane.replicas=2",
+                "--set=controlPlane.database.urlSecret=postgresql",
+            ),
+            {REVIEW, *HEADS, *LEASES},
+            id="one of several",
+        ),
+    ],
+)
+def test_the_control_plane_keeps_its_heads_and_shows_remote_agents_and_nothing_else(
+    control_planes: Releases,
+    client: httpx.Client,
+    flags: tuple[str, ...],
+    at_home: set[tuple[str, str, str]],
+) -> None:
+    control_planes.install("usage", "--set=controlPlane.enabled=true", *flags)
+    assert rules_of_the_control_plane(client) == {
+        "team-a": {REVIEW},
+        "team-b": {REVIEW},
+        NAMESPACE: at_home,
+        REMOTE: {REVIEW, *OBJECTS},
+    }
+
+
+def test_the_control_plane_changes_its_own_config_map_and_no_other(
     control_planes: Releases, client: httpx.Client
 ) -> None:
     control_planes.install("usage", "--set=controlPlane.enabled=true")
-    for place in PLACES:
-        anybodys = rules(client, ANYBODY, place)
-        assert rules(client, OPERATOR, place) != anybodys
-        assert rules(client, CONTROL_PLANE, place) == anybodys
 
-    deployments = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
-    for name, token_volumes in (("", 1), ("-controlplane", 0)):
-        found = client.get(f"{deployments}/usage-agentspec-usage{name}").json()
-        pod = found["spec"]["template"] | {"metadata": {"name": f"token{name}"}}
-        # The API server itself adds the token's volume to a pod that is to have it.
-        made = client.post(
-            f"/api/v1/namespaces/{NAMESPACE}/pods", json=pod, params={"dryRun": "All"}
-        )
-        volumes = made.raise_for_status().json()["spec"].get("volumes", [])
-        assert len([volume for volume in volumes if "projected" in volume]) == token_volumes
+    def may_with_config_map(verb: str, name: str, namespace: str = NAMESPACE) -> bool:
+        return may(client, CONTROL_PLANE, Right(verb, "", "configmaps", namespace, name))
+
+    ledger = "agentspec-usage-ledger"
+    assert may_with_config_map("get", ledger)
+    assert may_with_config_map("update", ledger)
+    assert not may_with_config_map("delete", ledger)
+    # That ConfigMap has the public key by which others verify.
+    assert not may_with_config_map("update", "usage-agentspec-usage-controlplane-signing")
+    assert not may_with_config_map("update", ledger, REMOTE)
+
+
+@pytest.mark.parametrize(
+    ("flags", "token_volumes"),
+    [
+        pytest.param((), 1, id="as it is"),
+        pytest.param(NOTHING_OF_THE_CLUSTER, 0, id="without anything of the cluster"),
+    ],
+)
+def test_its_pod_gets_a_token_where_it_has_rights(
+    control_planes: Releases, client: httpx.Client, flags: tuple[str, ...], token_volumes: int
+) -> None:
+    control_planes.install("usage", "--set=controlPlane.enabled=true", *flags)
+    assert any(rules_of_the_control_plane(client).values()) is bool(token_volumes)
+    name = "usage-agentspec-usage-controlplane"
+    found = client.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{name}").json()
+    pod = found["spec"]["template"] | {"metadata": {"name": "token"}}
+    # The API server itself adds the token's volume to a pod that is to have it.
+    made = client.post(f"/api/v1/namespaces/{NAMESPACE}/pods", json=pod, params={"dryRun": "All"})
+    volumes = made.raise_for_status().json()["spec"].get("volumes", [])
+    assert len([volume for volume in volumes if "projected" in volume]) == token_volumes
+
+
+def test_the_operator_has_a_token_of_its_own_and_one_for_the_control_plane(
+    control_planes: Releases, client: httpx.Client
+) -> None:
+    control_planes.install("usage", "--set=controlPlane.enabled=true")
+    name = "usage-agentspec-usage"
+    found = client.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{name}").json()
+    pod = found["spec"]["template"] | {"metadata": {"name": "token"}}
+    made = client.post(f"/api/v1/namespaces/{NAMESPACE}/pods", json=pod, params={"dryRun": "All"})
+    volumes = made.raise_for_status().json()["spec"].get("volumes", [])
+    assert len([volume for volume in volumes if "projected" in volume]) == 2
 
 
 def test_it_renews_its_own_lease_and_no_other(releases: Releases, client: httpx.Client) -> None:
@@ -137,7 +249,7 @@ def test_its_token_writes_a_status(releases: Releases, as_operator: httpx.Client
     [
         pytest.param("GET", "/api/v1/namespaces/team-a/secrets", id="secrets"),
         pytest.param("GET", "/api/v1/namespaces/team-a/configmaps", id="configmaps"),
-        pytest.param("GET", "/api/v1/namespaces", id="namespaces"),
+        pytest.param("GET", "/api/v1/namespaces", id="list namespaces"),
         pytest.param("DELETE", "/api/v1/namespaces/team-a/pods/a", id="delete a pod"),
         pytest.param(
             "DELETE",

@@ -28,6 +28,48 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- default (include "agentspec-usage.controlPlane.fullname" .) .Values.controlPlane.persistence.existingClaim -}}
 {{- end -}}
 
+{{/* Whether the pods have a disk of their own, with a SQLite database on it. */}}
+{{- define "agentspec-usage.controlPlane.onDisk" -}}
+{{- if not .Values.controlPlane.database.urlSecret -}}
+yes
+{{- end -}}
+{{- end -}}
+
+{{/* Whether this release's operator shows its ServiceAccount's token, which the API server reviews. */}}
+{{- define "agentspec-usage.controlPlane.reviewsTokens" -}}
+{{- if not .Values.operator.controlPlane.keySecret -}}
+yes
+{{- end -}}
+{{- end -}}
+
+{{/* Whether the API server is asked for anything; empty for no. */}}
+{{- define "agentspec-usage.controlPlane.usesCluster" -}}
+{{- if or .Values.controlPlane.ledgerConfigMap .Values.controlPlane.remoteAgents.namespace (include "agentspec-usage.controlPlane.reviewsTokens" .) -}}
+yes
+{{- end -}}
+{{- end -}}
+
+{{/* Roles outside the release's namespace: two releases of one name in two namespaces must not meet. */}}
+{{- define "agentspec-usage.controlPlane.clusterName" -}}
+{{- printf "%s:%s" .Release.Namespace (include "agentspec-usage.controlPlane.fullname" .) -}}
+{{- end -}}
+
+{{/*
+Whose the namespace of remote agents is: "ours" where there is none or this release made it. One that was
+there before stays whose it is; leaving ours out of an upgrade deletes nothing (helm.sh/resource-policy).
+*/}}
+{{- define "agentspec-usage.controlPlane.remoteNamespaceOwner" -}}
+{{- $found := lookup "v1" "Namespace" "" .Values.controlPlane.remoteAgents.namespace -}}
+{{- $annotations := dig "metadata" "annotations" dict $found -}}
+{{- $release := get $annotations "meta.helm.sh/release-name" -}}
+{{- $namespace := get $annotations "meta.helm.sh/release-namespace" -}}
+{{- if or (not $found) (and (eq $release .Release.Name) (eq $namespace .Release.Namespace)) -}}
+ours
+{{- else -}}
+somebody else
+{{- end -}}
+{{- end -}}
+
 {{- define "agentspec-usage.controlPlane.url" -}}
 {{- printf "http://%s.%s.svc:%d" (include "agentspec-usage.controlPlane.fullname" .) .Release.Namespace (int .Values.controlPlane.port) -}}
 {{- end -}}
@@ -49,6 +91,9 @@ once: an upgrade, and an install after an uninstall, find what the first install
 {{- if and .ephemeral .existingClaim -}}
 {{- fail (printf "controlPlane.persistence.ephemeral is true and controlPlane.persistence.existingClaim is %s: the database cannot be in both" .existingClaim) -}}
 {{- end -}}
+{{- end -}}
+{{- if and (gt (int $settings.replicas) 1) (not $settings.database.urlSecret) -}}
+{{- fail (printf "controlPlane.replicas is %v without controlPlane.database.urlSecret: SQLite has one writer" $settings.replicas) -}}
 {{- end -}}
 {{- if lt (float64 $settings.requestBurst) (float64 $settings.requestRate) -}}
 {{- fail (printf "controlPlane.requestBurst is %v, below controlPlane.requestRate, which is %v: the rate could never be reached" $settings.requestBurst $settings.requestRate) -}}
