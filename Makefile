@@ -22,7 +22,7 @@ PROGRAMS := kube-apiserver etcd kubectl helm kube-controller-manager
 COMPILE := compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-mutants soak lint format lock chart bench-operator bench-sdk bench-store bench-sidecar bench-parsing compare clean
+.PHONY: help env demo test test-mutants soak lint format lock chart bench-operator bench-sdk bench-store bench-ingest bench-sidecar bench-parsing compare clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -57,8 +57,8 @@ chart: env ## generate the chart's copies, its table of values and charts/instal
 test-mutants: env ## break the accounting in each known way and see that a law is broken; a table, exit code 1 if one lives
 	$(PY) -m tests.simulation.mutants
 
-soak: env ## the accounting's simulation, with a hundred times the programs
-	HYPOTHESIS_PROFILE=soak $(PY) -m pytest tests/simulation/test_programs.py
+soak: env ## the accounting's simulation with a hundred times the programs, and a hundred times the power losses
+	HYPOTHESIS_PROFILE=soak $(PY) -m pytest tests/simulation/test_programs.py tests/simulation/test_power_loss.py
 
 bench-operator: env ## measure the operator with 100 to 10,000 agents (BENCH="--quick" chooses); writes build/bench/operator.json
 	@$(PY) -m agentspec_usage.cli.main devcluster build kube-apiserver etcd kubectl
@@ -70,7 +70,10 @@ bench-sdk: env ## what metering a call costs its agent; writes build/bench/sdk.j
 compare: $(COMPARED) ## make build/compare: what is compared with, or checked against (litellm, botocore)
 
 bench-store: env ## durable records a second, queries and proof; BENCH="--rows 10000000" fills the store first; writes build/bench/store.json
-	$(PY) bench/store_bench.py $(BENCH)
+	$(PY) -m bench.store_bench $(BENCH)
+
+bench-ingest: env ## the same over HTTP, at the real control plane; BENCH="--database postgresql://..." chooses; writes build/bench/ingest.json
+	$(PY) bench/ingest_bench.py $(BENCH)
 
 bench-sidecar: env $(COMPARED) ## what the sidecar adds to a model call, beside litellm; writes build/bench/sidecar.json
 	$(PY) -m bench.sidecar_bench $(BENCH)

@@ -1,8 +1,9 @@
 """``make demo``: the story from nothing to a table of tokens, and back to nothing.
 
 Runs until Ctrl-C. With ``DEMO_SECONDS=60`` it ends by itself: the customers leave, the agents end,
-and the exit code is 0 only if kubectl, the control plane, the agents themselves, their sidecars and
-their provider's bill all say the same, to the last token.
+and the exit code is 0 only if kubectl, the control plane, the month's statement, the agents
+themselves, their sidecars and their provider's bill all say the same, to the last token, and if
+``verify`` finds the database unchanged, and a change in a copy of it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -26,39 +26,21 @@ import httpx
 from agentspec_usage.devcluster import Binaries, Cluster, Options, Places, Progress, up
 from agentspec_usage.errors import AgentspecUsageError
 from examples.demo.cast import AGENTS
-from examples.demo.comparing import (
-    Comparison,
-    report,
-    said_by_agents,
-    said_by_sidecars,
-    shown_until_equal,
-)
-from examples.demo.control_plane import ControlPlane, running_control_plane
+from examples.demo.comparing import Shown, shown_until
+from examples.demo.control_plane import DATABASE, running_control_plane
 from examples.demo.customers import Customers
-from examples.demo.manifests import SamplePod, pods_of
-from examples.demo.pods import RunningPods, running_pods
+from examples.demo.manifests import pods_of
+from examples.demo.pods import running_pods
 from examples.demo.processes import stop
-from examples.demo.provider import Provider, running_provider
+from examples.demo.provider import running_provider
 from examples.demo.screen import Screen
-from examples.demo.stage import create_agents, install, start_operator
-from examples.demo.views import COMMAND, control_plane_view, kubectl_view
+from examples.demo.stage import Stage, create_agents, install, start_operator
+from examples.demo.verdict import changes_are_found, numbers_are_equal
+from examples.demo.views import WIDE_COMMAND, control_plane_view, kubectl_view
 
 _SETTLE_SECONDS = 20.0
 _PROVIDER, _CONTROL_PLANE = 201, 202
 """The last byte of their addresses; the pods count from 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Stage:
-    """Everything that runs."""
-
-    cluster: Cluster
-    provider: Provider
-    control_plane: ControlPlane
-    pods: Sequence[SamplePod]
-    running: RunningPods
-    customers: Customers
-    operator: subprocess.Popen[bytes]
 
 
 def main() -> int:
@@ -92,13 +74,15 @@ def _play(seconds: float | None, progress: Progress) -> int:
         screen.show_while(lambda: stage.operator.poll() is None, seconds)
         if stage.operator.poll() is not None:
             print(f"the operator has ended with code {stage.operator.returncode}", file=sys.stderr)
-        elif _numbers_are_equal(stage, screen):
-            return 0
+        else:
+            equal = numbers_are_equal(stage, _SETTLE_SECONDS)
+            if changes_are_found(stage) and equal:
+                return 0
         print(f"\nThe log ends with\n{_tail(log)}", file=sys.stderr)
         return 1
 
 
-def _set_up(cluster: Cluster, log: Path, ends: ExitStack, progress: Progress) -> _Stage:
+def _set_up(cluster: Cluster, log: Path, ends: ExitStack, progress: Progress) -> Stage:
     """Start everything; ``ends`` ends it, the last one first."""
     network, directory = _network(), cluster.directory
     pods = pods_of(AGENTS, network)
@@ -114,40 +98,24 @@ def _set_up(cluster: Cluster, log: Path, ends: ExitStack, progress: Progress) ->
     )
     # While the pods import what they need.
     install(cluster)
-    operator = start_operator(cluster, log)
+    operator = start_operator(cluster, control_plane, log)
     ends.callback(stop, [operator])
     running.wait()
     create_agents(cluster, pods)
+    # What an agent uses before anybody knows who pays for it is charged to nobody.
+    shown_until(cluster, _somebody_pays, _SETTLE_SECONDS)
     progress.end()
     customers = Customers(pods)
     ends.callback(customers.leave)
+    begin = datetime.now(UTC)
     customers.come()
-    return _Stage(cluster, provider, control_plane, pods, running, customers, operator)
+    return Stage(cluster, provider, control_plane, pods, running, customers, operator, begin)
 
 
-def _numbers_are_equal(stage: _Stage, screen: Screen) -> bool:
-    stage.customers.leave()
-    said, by_sidecars = said_by_agents(stage.pods), said_by_sidecars(stage.pods)
-    shown = shown_until_equal(stage.cluster, {**said, **by_sidecars}, _SETTLE_SECONDS)
-    # Now: an operator that still reads agents which have ended says so.
-    screen.show()
-    stage.running.stop()
-    stored, billed = stage.control_plane.stored(), stage.provider.bill()
-    comparisons = [
-        Comparison(
-            agent,
-            shown[agent.name],
-            billed.get(agent.name),
-            said.get(agent.name),
-            by_sidecars.get(agent.name),
-            stored[agent.name].tokens if agent.name in stored else None,
-        )
-        for agent in AGENTS
-    ]
-    print(report(comparisons), flush=True)
-    for question in stage.customers.unanswered:
-        print(f"a question was not answered: {question}", file=sys.stderr)
-    return all(one.holds for one in comparisons) and not stage.customers.unanswered
+def _somebody_pays(shown: Mapping[str, Shown]) -> bool:
+    """Whether the control plane was told for all of them: it has answered."""
+    readable = (shown[agent.name] for agent in AGENTS if agent.readable)
+    return all(one.cost_center and one.charged is not None for one in readable)
 
 
 @contextmanager
@@ -196,7 +164,7 @@ def _show_log_of_failure(
         print(f"\nThe log ends with\n{_tail(log)}", file=sys.stderr)
 
 
-def _introduce(stage: _Stage) -> None:
+def _introduce(stage: Stage) -> None:
     cluster, control_plane = stage.cluster, stage.control_plane
     print("\nCustomers ask these agents, and the operator reads them every few seconds:")
     for agent in AGENTS:
@@ -204,9 +172,12 @@ def _introduce(stage: _Stage) -> None:
     kubectl = "kubectl" if shutil.which("kubectl") else str(cluster.binaries.path("kubectl"))
     print("\nIn a second terminal:")
     print(f"  export KUBECONFIG={cluster.kubeconfig}")
-    print(f"  {kubectl} {COMMAND.removeprefix('kubectl ')} -o wide")
-    print(f'  curl -H "X-Admin-Key: $(cat {control_plane.key_file})" \\')
-    print(f"    {control_plane.url}/api/v1/agents\n", flush=True)
+    print(f"  {kubectl} {WIDE_COMMAND.removeprefix('kubectl ')}")
+    print(f'  curl -H "X-Admin-Key: $(cat {control_plane.admin_key_file})" \\')
+    print(f"    {control_plane.url}/api/v1/agents")
+    program = Path(sys.executable).with_name("agentspec-usage")
+    print(f"  {program} statement --month {stage.begin:%Y-%m} \\")
+    print(f"    --database {control_plane.directory / DATABASE}\n", flush=True)
 
 
 def _check_machine() -> None:

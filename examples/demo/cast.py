@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["AGENTS", "NAMESPACE", "SampleAgent"]
+__all__ = ["AGENTS", "COST_CENTER", "NAMESPACE", "SampleAgent"]
 
 NAMESPACE = "demo"
+
+COST_CENTER = "platform"
+"""Who pays for agents that do not say it: a label of their namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,9 @@ class SampleAgent:
     ``counts``: it says itself what it used. ``sidecar``: its pods have one, which is then what the
     operator reads. ``registered``: it has a key of the control plane, so that its usage, or its
     sidecar's, is pushed there. ``readable`` is False for the one whose usage nobody can know.
+
+    ``pods_cost_center`` is a label of its pods, ``cost_center`` said by its AgentObservation: who
+    pays for it, if not who pays for the namespace.
     """
 
     name: str
@@ -31,6 +37,8 @@ class SampleAgent:
     sidecar: bool = False
     registered: bool = False
     readable: bool = True
+    pods_cost_center: str = ""
+    cost_center: str = ""
 
 
 AGENTS = (
@@ -41,12 +49,14 @@ AGENTS = (
         replicas=2,
         deployment=True,
         registered=True,
+        pods_cost_center="sales",
     ),
     SampleAgent(
         "research",
         "research",
         "a LangGraph graph with a tool, metered at its node",
         registered=True,
+        cost_center="r-and-d",
     ),
     SampleAgent(
         "triage",
@@ -70,7 +80,11 @@ AGENTS = (
         sidecar=True,
         registered=True,
     ),
-    SampleAgent("gymcoach", "gymcoach", "AgentSpec's own dialect: an estimate"),
+    SampleAgent(
+        "gymcoach",
+        "gymcoach",
+        "AgentSpec's own dialect, pushes nothing: charged by what the operator reads",
+    ),
     SampleAgent(
         "flaky",
         "flaky",

@@ -1,8 +1,9 @@
-"""Five statements of one number: what the provider bills an agent, what the agent says it used and
-what its sidecar does, what kubectl shows, and what the control plane has stored.
+"""Six statements of one number: what the provider bills an agent, what the agent says it used and
+what its sidecar does, what kubectl shows, what the control plane has stored call by call, and what
+the month's statement charges for.
 
-They are compared when nobody asks any more. The control plane's is read last, after the agents have
-ended, because what an agent pushes at its end belongs to it.
+They are compared when nobody asks any more. The control plane's and the statement's are read last,
+after the agents have ended, because what an agent pushes at its end belongs to them.
 """
 
 from __future__ import annotations
@@ -23,22 +24,36 @@ from examples.demo.manifests import SamplePod
 __all__ = [
     "Comparison",
     "Shown",
+    "Totals",
     "report",
     "said_by_agents",
     "said_by_sidecars",
+    "shown_until",
     "shown_until_equal",
 ]
 
 _POLL_SECONDS = 0.5
+_COLUMNS = (
+    "PROVIDER BILLS",
+    "AGENT SAYS",
+    "SIDECAR SAYS",
+    "KUBECTL",
+    "CONTROL PLANE",
+    "STATEMENT",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What kubectl shows of an agent. ``tokens`` is None while it shows no number."""
+    """What kubectl shows of an agent. ``tokens`` is None while it shows no number, ``charged`` (the
+    tokens of the month, as the control plane charges them) while that said nothing.
+    """
 
     tokens: int | None = None
     ready: str = "missing"
     reason: str = "no reason"
+    charged: int | None = None
+    cost_center: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +66,7 @@ class Comparison:
     said: int | None = None
     said_by_sidecar: int | None = None
     stored: int | None = None
+    stated: int | None = None
 
     @property
     def holds(self) -> bool:
@@ -59,7 +75,7 @@ class Comparison:
         """
         if not self.agent.readable:
             return self.shown.ready == "False"
-        numbers = {self.billed, self.shown.tokens}
+        numbers = {self.billed, self.shown.tokens, self.stated}
         if self.agent.counts:
             numbers.add(self.said)
         if self.agent.sidecar:
@@ -67,6 +83,28 @@ class Comparison:
         if self.agent.registered:
             numbers.add(self.stored)
         return len(numbers) == 1 and bool(self.billed) and self.shown.ready == "True"
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """All agents together: the sums of what is billed and shown, and the statement's own total."""
+
+    billed: int
+    shown: int
+    stated: int
+
+    @classmethod
+    def of(cls, comparisons: Sequence[Comparison], stated: int) -> Totals:
+        return cls(
+            sum(one.billed or 0 for one in comparisons),
+            sum(one.shown.tokens or 0 for one in comparisons),
+            stated,
+        )
+
+    @property
+    def holds(self) -> bool:
+        """One number, of which nothing is in a line of nobody."""
+        return self.billed == self.shown == self.stated
 
 
 def said_by_agents(pods: Sequence[SamplePod]) -> Mapping[str, int]:
@@ -90,33 +128,43 @@ def _sums(urls: Iterable[tuple[SamplePod, str]]) -> Mapping[str, int]:
 def shown_until_equal(
     cluster: Cluster, wanted: Mapping[str, int], seconds: float
 ) -> Mapping[str, Shown]:
-    """What kubectl shows of each agent, as soon as it is what is wanted, after ``seconds`` at
-    latest: the operator reads every few seconds.
+    """What kubectl shows of each agent, as soon as it is what is wanted and charged, after
+    ``seconds`` at latest: the operator reads every few seconds.
     """
+
+    def equal(shown: Mapping[str, Shown]) -> bool:
+        return all(
+            shown[name].tokens == shown[name].charged == tokens for name, tokens in wanted.items()
+        )
+
+    return shown_until(cluster, equal, seconds)
+
+
+def shown_until(
+    cluster: Cluster, enough: Callable[[Mapping[str, Shown]], bool], seconds: float
+) -> Mapping[str, Shown]:
+    """What kubectl shows of each agent, as soon as it is enough, after ``seconds`` at latest."""
     deadline = time.monotonic() + seconds
-    while True:
-        shown = _shown(cluster)
-        equal = all(shown[name].tokens == tokens for name, tokens in wanted.items())
-        if equal or time.monotonic() > deadline:
-            return shown
+    while not enough(shown := _shown(cluster)) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
+    return shown
 
 
-def report(comparisons: Sequence[Comparison]) -> str:
-    """A line an agent."""
-    columns: Sequence[tuple[str, Callable[[Comparison], int | None]]] = (
-        ("PROVIDER BILLS", lambda c: c.billed),
-        ("AGENT SAYS", lambda c: c.said),
-        ("SIDECAR SAYS", lambda c: c.said_by_sidecar),
-        ("KUBECTL", lambda c: c.shown.tokens),
-        ("CONTROL PLANE", lambda c: c.stored),
-    )
-    lines = [f"{'AGENT':<12}" + "".join(f"{name:>16}" for name, _ in columns)]
-    for comparison in comparisons:
-        numbers = (number(comparison) for _, number in columns)
-        cells = "".join(f"{'-' if n is None else n:>16}" for n in numbers)
-        lines.append(f"{comparison.agent.name:<12}{cells}  {_verdict(comparison)}")
+def report(comparisons: Sequence[Comparison], totals: Totals) -> str:
+    """A line an agent, and one for all."""
+    lines = [f"{'AGENT':<12}" + "".join(f"{name:>16}" for name in _COLUMNS)]
+    for one in comparisons:
+        said = (one.said, one.said_by_sidecar)
+        numbers = (one.billed, *said, one.shown.tokens, one.stored, one.stated)
+        lines.append(_line(one.agent.name, numbers, _verdict(one)))
+    numbers = (totals.billed, None, None, totals.shown, None, totals.stated)
+    lines.append(_line("TOTAL", numbers, "equal" if totals.holds else "NOT EQUAL"))
     return "\n".join(lines)
+
+
+def _line(name: str, numbers: Iterable[int | None], verdict: str) -> str:
+    cells = "".join(f"{'-' if number is None else number:>16}" for number in numbers)
+    return f"{name:<12}{cells}  {verdict}"
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -134,11 +182,14 @@ def _shown(cluster: Cluster) -> Mapping[str, Shown]:
     shown = {}
     for agent in AGENTS:
         status = statuses.get(agent.name, {})
+        usage = status.get("usage", {})
         conditions = {c["type"]: c for c in status.get("conditions", ())}
         ready = conditions.get("Ready", {})
         shown[agent.name] = Shown(
-            status.get("usage", {}).get("totalTokens"),
+            usage.get("totalTokens"),
             ready.get("status", "missing"),
             ready.get("reason", "no reason"),
+            usage.get("month", {}).get("tokens"),
+            usage.get("costCenter", ""),
         )
     return shown

@@ -1,4 +1,4 @@
-"""The control plane as a process, and its answers."""
+"""The control plane as a process, its files and its answers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from typing import Any
 
 import httpx
 
+from agentspec_usage.errors import AgentspecUsageError
 from examples.demo.cast import NAMESPACE
-from examples.demo.processes import start, stop, wait_until_listening
+from examples.demo.processes import PROGRAM, finished, start, stop, wait_until_listening
 
-__all__ = ["ControlPlane", "Stored", "running_control_plane"]
+__all__ = ["DATABASE", "HEADS", "PUBLIC_KEY", "ControlPlane", "Stored", "running_control_plane"]
+
+DATABASE, PUBLIC_KEY, HEADS = "usage.db", "public.pem", "heads.txt"
+"""Its files for finance: what was used, and what proves that it was not changed."""
 
 _PORT = 8000
+_ADMIN_KEY, _OPERATOR_KEY, _SIGNING_KEY = "admin.key", "operator.key", "signing.pem"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +35,25 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class ControlPlane:
-    """Where it is, and the key of who may ask."""
+    """Where it is, and the directory with its files."""
 
     address: str
-    key_file: Path
+    directory: Path
     process: subprocess.Popen[bytes]
 
     @property
     def url(self) -> str:
         return f"http://{self.address}:{_PORT}"
+
+    @property
+    def admin_key_file(self) -> Path:
+        """The key of who may ask."""
+        return self.directory / _ADMIN_KEY
+
+    @property
+    def operator_key_file(self) -> Path:
+        """The key of the operator, which hands in what it reads."""
+        return self.directory / _OPERATOR_KEY
 
     def wait(self) -> None:
         """Until it listens. Raises TimeoutError."""
@@ -72,27 +87,41 @@ class ControlPlane:
         }
 
     def _client(self) -> httpx.Client:
-        key = self.key_file.read_text()
+        key = self.admin_key_file.read_text()
         return httpx.Client(base_url=self.url, headers={"X-Admin-Key": key}, trust_env=False)
 
 
 @contextmanager
 def running_control_plane(address: str, directory: Path, log: Path) -> Iterator[ControlPlane]:
-    """The control plane for the block, with an admin key that was drawn for it."""
-    key_file = directory / "admin.key"
-    key_file.touch(0o600)
-    key_file.write_text(secrets.token_urlsafe(32))
+    """The control plane for the block, with keys that were made for it."""
+    for name in (_ADMIN_KEY, _OPERATOR_KEY):
+        key_file = directory / name
+        key_file.touch(0o600)
+        key_file.write_text(secrets.token_urlsafe(32))
     flags = [
         f"--address={address}",
         f"--port={_PORT}",
-        f"--database={directory / 'usage.db'}",
-        f"--admin-key-file={key_file}",
+        f"--database={directory / DATABASE}",
+        f"--admin-key-file={directory / _ADMIN_KEY}",
+        f"--operator-key-file={directory / _OPERATOR_KEY}",
+        f"--signing-key-file={_signing_key(directory)}",
+        f"--checkpoint-file={directory / HEADS}",
+        "--checkpoint-interval=2",  # so that the last row is proved, too; 60 s is the default
         "--heartbeat-interval=5",  # less than what the agents keep to
         "--log-format=text",
     ]
-    command = ["-m", "agentspec_usage.cli.main", "controlplane", *flags]
-    process = start(command, log=log, environment={"HOME": str(directory)})
+    process = start(
+        [*PROGRAM, "controlplane", *flags], log=log, environment={"HOME": str(directory)}
+    )
     try:
-        yield ControlPlane(address, key_file, process)
+        yield ControlPlane(address, directory, process)
     finally:
         stop([process])
+
+
+def _signing_key(directory: Path) -> Path:
+    options = [f"--private-key={_SIGNING_KEY}", f"--public-key={PUBLIC_KEY}"]
+    made = finished(["signing-key", *options], directory)
+    if made.returncode:
+        raise AgentspecUsageError(f"signing-key: {made.stdout}")
+    return directory / _SIGNING_KEY

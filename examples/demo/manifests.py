@@ -13,11 +13,20 @@ from typing import Any
 
 from examples.demo.cast import NAMESPACE, SampleAgent
 
-__all__ = ["AGENT_PORT", "SIDECAR_PORT", "SamplePod", "objects_of", "pods_of", "running_status"]
+__all__ = [
+    "AGENT_PORT",
+    "COST_CENTER_LABEL",
+    "SIDECAR_PORT",
+    "SamplePod",
+    "objects_of",
+    "pods_of",
+    "running_status",
+]
 
 AGENT_PORT = 8080
 SIDECAR_PORT = 4001
 CHECK_INTERVAL = 5
+COST_CENTER_LABEL = "agentspec.io/cost-center"
 _IMAGE = "registry.invalid/sample-agent:1"
 
 
@@ -90,7 +99,7 @@ def _deployment(agent: SampleAgent) -> dict[str, Any]:
         "metadata": {"name": agent.name, "namespace": NAMESPACE},
         "spec": {
             "replicas": agent.replicas,
-            "selector": {"matchLabels": _labels(agent)},
+            "selector": {"matchLabels": _own_label(agent)},
             "template": {"metadata": {"labels": _labels(agent)}, "spec": _pod_spec(agent)},
         },
     }
@@ -124,13 +133,21 @@ def _pod_spec(agent: SampleAgent) -> dict[str, Any]:
 
 
 def _labels(agent: SampleAgent) -> Mapping[str, str]:
+    pays = agent.pods_cost_center
+    return {**_own_label(agent), **({COST_CENTER_LABEL: pays} if pays else {})}
+
+
+def _own_label(agent: SampleAgent) -> Mapping[str, str]:
     return {"app" if agent.deployment else "agentspec.io/agent": agent.name}
 
 
 def _observation(agent: SampleAgent) -> dict[str, Any]:
+    spec = {"agentRef": {"name": agent.name}, "checkInterval": CHECK_INTERVAL}
+    if agent.cost_center:
+        spec["costCenter"] = agent.cost_center
     return {
         "apiVersion": "agentspec.io/v1",
         "kind": "AgentObservation",
         "metadata": {"name": agent.name, "namespace": NAMESPACE},
-        "spec": {"agentRef": {"name": agent.name}, "checkInterval": CHECK_INTERVAL},
+        "spec": spec,
     }

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from examples.demo.manifests import SIDECAR_PORT, SamplePod
+from examples.demo.processes import PROGRAM
 
 __all__ = ["PROXY_PORT", "sidecar_command"]
 
@@ -32,7 +33,7 @@ def sidecar_command(
         "--heartbeat-interval=10",  # to look at; 30 s is the default
         "--log-format=text",
     ]
-    return ["-m", "agentspec_usage.cli.main", "sidecar", *flags]
+    return [*PROGRAM, "sidecar", *flags]
 
 
 def _upstreams(provider: str) -> dict[str, object]:

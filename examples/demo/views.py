@@ -10,16 +10,17 @@ from agentspec_usage.devcluster import Cluster
 from examples.demo.cast import NAMESPACE
 from examples.demo.control_plane import ControlPlane, Stored
 
-__all__ = ["COMMAND", "control_plane_view", "kubectl_view"]
+__all__ = ["COMMAND", "WIDE_COMMAND", "control_plane_view", "kubectl_view"]
 
 COMMAND = f"kubectl get agentobservations -n {NAMESPACE}"
+WIDE_COMMAND = f"{COMMAND} -o wide"
 
 _HEADER = ("AGENT", "PHASE", "SEEN", "INSTANCES", "HEARTBEAT TOKENS", "RECORDS", "RECORD TOKENS")
 
 
-def kubectl_view(cluster: Cluster) -> str:
+def kubectl_view(cluster: Cluster, command: str = COMMAND) -> str:
     """The table of the AgentObservations."""
-    return f"$ {COMMAND}\n{cluster.kubectl(*COMMAND.split()[1:])}"
+    return f"$ {command}\n{cluster.kubectl(*command.split()[1:])}"
 
 
 def control_plane_view(control_plane: ControlPlane) -> str:

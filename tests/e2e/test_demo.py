@@ -1,4 +1,5 @@
-"""The demo, whole: the numbers agree, and nothing is left, however it ends."""
+"""The demo, whole: the numbers agree, the proof holds and fails where it has to, and nothing is
+left, however the demo ends."""
 
 from __future__ import annotations
 
@@ -7,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from agentspec_usage.devcluster import Binaries
-from examples.demo.cast import AGENTS
+from examples.demo.cast import AGENTS, COST_CENTER, SampleAgent
+from examples.demo.views import WIDE_COMMAND
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 120.0
@@ -39,6 +42,12 @@ class _Demo:
     @property
     def output(self) -> str:
         return self._output.read_text()
+
+    def block(self, begin: str) -> list[str]:
+        """The lines from the one that begins so to the next empty one."""
+        lines = self.output.splitlines()
+        (first,) = (number for number, line in enumerate(lines) if line.startswith(begin))
+        return lines[first : lines.index("", first)]
 
     def wait_for(self, text: str) -> None:
         """Until the demo printed ``text``."""
@@ -90,18 +99,56 @@ def test_a_demo_that_ends_by_itself_shows_one_number_an_agent_and_leaves_nothing
     demo = _Demo(directory, DEMO_SECONDS="10")
     code = demo.process.wait(PATIENCE_SECONDS)
     assert code == 0, demo.output
-    header, *lines = demo.output.splitlines()[-1 - len(AGENTS) :]
-    assert header.split("  ")[0] == "AGENT"
+    _, *lines, total = demo.block("AGENT         PROVIDER BILLS")
+    tokens = {}
     for agent, line in zip(AGENTS, lines, strict=True):
         name, *columns = line.split()
         assert name == agent.name
         numbers = [column for column in columns if column.isdecimal()]
-        said = (agent.readable, agent.readable, agent.counts, agent.sidecar, agent.registered)
-        assert len(numbers) == sum(said), line
+        said = (agent.counts, agent.sidecar, agent.registered)
+        assert len(numbers) == 3 * agent.readable + sum(said), line
         assert len(set(numbers)) == agent.readable, line
         assert line.endswith("equal" if agent.readable else "kubectl says so")
+        tokens[name] = int(numbers[0]) if numbers else 0
+    whole = str(sum(tokens.values()))
+    assert total.split() == ["TOTAL", whole, "-", "-", whole, "-", whole, "equal"]
+    _check_costs(demo.block(f"$ {WIDE_COMMAND}")[1:])
+    _check_statement(demo.block("NAMESPACE  "), tokens)
+    assert demo.block("$ agentspec-usage verify --database usage.db")[-1] == "ok"
+    found = demo.block("$ agentspec-usage verify --database copy.db")[-1]
+    assert found.startswith("CHANGED: row ")
     assert demo.processes() == []
     assert demo.files() == []
+
+
+def _check_costs(table: Sequence[str]) -> None:
+    """Everybody who used something costs something, this month, and somebody pays for it."""
+    header, *lines = table
+    names = header.split()
+    shown = {line.split()[0]: line.split() for line in lines}
+    for agent in AGENTS:
+        if agent.readable:
+            row = dict(zip(names, shown[agent.name], strict=True))
+            assert "$" in row["COST"], table
+            assert row["COST"] == row["MTD"], table
+            assert row["COST-CENTER"] == _pays(agent), table
+
+
+def _check_statement(table: Sequence[str], tokens: dict[str, int]) -> None:
+    """One line an agent, of who pays for it; their tokens sum to the total."""
+    _, *lines, total = table
+    rows = {cells[2]: cells for cells in map(str.split, lines)}
+    assert len(rows) == len(lines), table
+    stated = {name: int(cells[-3].replace(",", "")) for name, cells in rows.items()}
+    assert stated == {name: used for name, used in tokens.items() if used}
+    assert total.split()[-3] == f"{sum(tokens.values()):,}"
+    assert {name: cells[1] for name, cells in rows.items()} == {
+        agent.name: _pays(agent) for agent in AGENTS if agent.readable
+    }
+
+
+def _pays(agent: SampleAgent) -> str:
+    return agent.pods_cost_center or agent.cost_center or COST_CENTER
 
 
 @pytest.mark.parametrize(
