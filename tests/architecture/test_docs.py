@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from agentspec_usage.cli.operator import PREFIX
 from agentspec_usage.cli.settings import variable
 from agentspec_usage.controller.metrics import Metrics
+from agentspec_usage.controller.observation_sender import ObservationStats
 from agentspec_usage.controller.settings import OperatorSettings
 from agentspec_usage.controller.writer import WriterStats
 from agentspec_usage.metering.completeness import Reason, completeness_of
@@ -42,6 +43,10 @@ class _NothingDue:
     running = 0
 
 
+class _NothingHandedIn:
+    stats = ObservationStats(0, 0, 0, 0)
+
+
 def _shown(default: object) -> str:
     match default:
         case bool():
@@ -70,7 +75,9 @@ def test_the_table_of_settings_has_no_other() -> None:
 
 def test_every_metric_is_listed() -> None:
     registry = CollectorRegistry()
-    Metrics(registry).watch_parts([], [], _NoWrites(), _NothingDue())
+    metrics = Metrics(registry)
+    metrics.watch_parts([], [], _NoWrites(), _NothingDue())
+    metrics.watch_control_plane(_NothingHandedIn())
     own = {
         f"{metric.name}_total" if metric.type == "counter" else metric.name
         for metric in registry.collect()

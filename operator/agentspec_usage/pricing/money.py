@@ -19,7 +19,7 @@ from fractions import Fraction
 
 from agentspec_usage.errors import UsageError
 
-__all__ = ["PICO", "Money", "by_currency", "pico_per_unit"]
+__all__ = ["PICO", "Money", "amounts_left", "by_currency", "pico_per_unit"]
 
 PICO = 10**12
 """Units of a ``Money`` in one unit of its currency."""
@@ -71,3 +71,14 @@ def by_currency(amounts: Iterable[Money]) -> tuple[Money, ...]:
     for money in amounts:
         sums[money.currency] = sums.get(money.currency, 0) + money.pico
     return tuple(Money(sums[currency], currency) for currency in sorted(sums))
+
+
+def amounts_left(sums: tuple[Money, ...], *, priced: bool) -> tuple[Money, ...]:
+    """The amounts to show of ``sums``, without currencies in which everything was taken back.
+
+    A sum of nothing is an amount where that is all there is and something has a price
+    (``priced``): what is free costs 0. What lost its price, or got one in another currency, left
+    nothing there, and that is no amount.
+    """
+    some = tuple(money for money in sums if money.pico)
+    return some or (sums if priced else ())

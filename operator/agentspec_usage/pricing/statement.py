@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from agentspec_usage.metering.counts import ZERO, TokenCounts
-from agentspec_usage.pricing.money import PICO, Money, by_currency
+from agentspec_usage.pricing.money import PICO, Money, amounts_left, by_currency
 
 __all__ = ["Account", "Statement", "StatementLine", "Usage", "statement"]
 
@@ -117,12 +117,14 @@ def statement(
 
 
 def _lines(used: Usage) -> Iterable[StatementLine]:
-    first = used.costs[0] if used.costs else None
+    calls = used.counts.calls
+    costs = amounts_left(used.costs, priced=not calls or used.unpriced < calls)
+    first = costs[0] if costs else None
     currency = first.currency if first else ""
     yield StatementLine(
         used.account, used.counts, currency, first, None, used.unpriced, used.estimated
     )
-    for money in used.costs[1:]:
+    for money in costs[1:]:
         yield StatementLine(used.account, ZERO, money.currency, money, None, 0, 0)
 
 
