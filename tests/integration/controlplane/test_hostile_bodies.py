@@ -88,16 +88,14 @@ def test_a_client_that_goes_away_costs_nothing(plane: ControlPlane) -> None:
 def test_more_bodies_at_once_than_there_is_room_for_are_told_to_come_again(
     plane: ControlPlane,
 ) -> None:
-    key = plane.register("agent")
-    slow = [_connect(plane) for _ in range(2)]
-    for connection in slow:
-        connection.sendall(_head(key, "Content-Length: 10") + b"{")
-    sender = Sender(plane.url, key, 52)
-    sender.call(5)
-    until(lambda: sender.step() or 429 in sender.answers, "it is told to come again")
-    assert 429 in sender.answers
-    for connection in slow:
-        assert _status(connection) == 408
-        connection.close()
-    until(sender.step, "there is room again")
-    sender.close()
+    slow = [(plane.register(f"slow-{number}"), _connect(plane)) for number in range(2)]
+    with closing(slow[0][1]), closing(slow[1][1]):
+        for key, connection in slow:
+            connection.sendall(_head(key, "Content-Length: 10") + b"{")
+        sender = Sender(plane.url, plane.register("agent"), 52)
+        with closing(sender):
+            sender.call(5)
+            until(lambda: sender.step() or 429 in sender.answers, "it is told to come again")
+            assert 429 in sender.answers
+            assert [_status(connection) for _, connection in slow] == [408, 408]
+            until(sender.step, "there is room again")
