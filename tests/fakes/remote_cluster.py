@@ -18,13 +18,15 @@ class RemoteCluster:
     """AgentObservations of one namespace under optimistic concurrency.
 
     ``requests`` is what was asked for, in order. ``refusals`` are answered to the next status
-    writes instead of doing them; while ``away``, nothing is answered at all.
+    writes instead of doing them; objects of ``refused_names`` are not admitted; while ``away``,
+    nothing is answered at all.
     """
 
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Any]] = {}
         self.requests: list[str] = []
         self.refusals: list[WriteResult] = []
+        self.refused_names: set[str] = set()
         self.away = False
         self._version = 0
 
@@ -60,6 +62,8 @@ class RemoteCluster:
         self._answer(f"POST {name}")
         if name in self.objects:
             raise ApiError(409, "AlreadyExists", "there is one")
+        if name in self.refused_names:
+            raise ApiError(400, "BadRequest", "admission webhook denied the request")
         self._store(observation)
         return copy.deepcopy(self.objects[name])
 

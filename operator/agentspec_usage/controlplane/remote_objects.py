@@ -68,6 +68,10 @@ class ObservationPort(StatusPort, Protocol):
     ) -> Mapping[str, Any]: ...
 
 
+_OF_THIS_OBJECT = (400, 422)
+"""What an admission webhook or policy answers that refuses an object. Missing rights (403) are
+everybody's."""
+
 Told = Callable[[Collection[str]], Awaitable[tuple[Mapping[str, Charges], LedgerSaid | None]]]
 """What agents of the namespace are charged, by name, and the newest signed head."""
 
@@ -103,7 +107,8 @@ class RemoteObjects:
         self._objects: dict[str, RemoteObject] = {}
         self._listed_at = float("-inf")
         self._others: set[str] = set()
-        """Agents of whose names there is an object of another source."""
+        """Agents of whose names there is an object of another source, or can be none; forgotten at
+        the next listing."""
         self._failing = ""
 
     async def round(self) -> None:
@@ -210,6 +215,14 @@ class RemoteObjects:
                 self._namespace, new_object(self._namespace, agent)
             )
         except ApiError as error:
+            if error.status in _OF_THIS_OBJECT:
+                # Admission refuses this one; that must not keep those after it from being shown.
+                logger.warning(
+                    "the object of a remote agent was refused",
+                    extra={"agent": agent, "reason": error.message},
+                )
+                self._others.add(agent)
+                return None
             if error.status != 409:
                 raise
             return self._take(agent, await self._read(agent))

@@ -244,3 +244,19 @@ async def test_many_agents_are_asked_about_in_few_questions(remote: Remote) -> N
     await remote.round()
     assert remote.cluster.tokens() == {f"agent-{n:03}": 1 + n for n in range(150)}
     assert [len(names) for names in remote.asked] == [100, 50]
+
+
+async def test_an_object_that_is_not_admitted_keeps_no_other_from_being_shown(
+    remote: Remote,
+) -> None:
+    for name in ("bad", "good"):
+        await remote.hear(name, 5)
+    remote.cluster.refused_names.add("bad")
+    await remote.round()
+    assert remote.cluster.tokens() == {"good": 5}
+    assert "POST bad" not in await remote.round(), "not before the next listing"
+    remote.cluster.refused_names.clear()
+    remote.clock.pass_seconds(600)
+    await remote.hear("bad", 5)
+    await remote.round()
+    assert remote.cluster.tokens() == {"bad": 5, "good": 5}
