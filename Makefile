@@ -15,6 +15,10 @@ STAMP := $(VENV)/made-for-$(MADE_FOR)
 # What is compared with, or checked against, in an environment of its own; made for this lock and this place.
 COMPARED := build/compare/made-for-$(shell { pwd; cat requirements/compare.txt; } | cksum | cut -d' ' -f1)
 
+# Locks are whole: pip installs what they name and resolves nothing. (Left to resolve, an older pip looks for the newest
+# release of a package that is wanted with an extra, "x[extra]", and then refuses it for want of a hash.)
+INSTALL := install --disable-pip-version-check --no-deps --require-hashes
+
 # What the tests start. A first run builds what neither KUBEBUILDER_ASSETS nor the cache has, before
 # pytest, which would hide the progress.
 PROGRAMS := kube-apiserver etcd kubectl helm kube-controller-manager
@@ -95,17 +99,18 @@ $(STAMP):
 	@echo "making $(VENV) from $$($(PYTHON) --version): about 150 packages, a minute"
 	@rm -f $(VENV)/made-for-*
 	@$(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --disable-pip-version-check --require-hashes -r requirements/dev.txt || { \
+	@$(PY) -m pip $(INSTALL) -r requirements/dev.txt || { \
 	  echo "make env: the locked dependencies could not be installed (see above). They come from pip's index:"; \
 	  echo "  is there a network? Behind a proxy set HTTPS_PROXY, with a mirror set PIP_INDEX_URL. Then again: make env"; exit 1; }
 	@$(PY) -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PY) -m pip check || { echo "make env: the lock is not whole (see above). Compile it again: make lock"; exit 1; }
 	@touch $@
 
 $(COMPARED):
 	rm -rf build/compare
 	@echo "making build/compare with what is compared with (about a minute)"
 	$(PYTHON) -m venv build/compare
-	build/compare/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/compare.txt
+	build/compare/bin/python -m pip $(INSTALL) --quiet -r requirements/compare.txt
 	@touch $@
 
 build/uv:

@@ -44,3 +44,12 @@ def test_what_runs_in_the_image_is_what_was_tested() -> None:
     shipped = dict(_PIN.findall((ROOT / "requirements" / "image.txt").read_text()))
     assert shipped
     assert {name: version for name, version in shipped.items() if tested.get(name) != version} == {}
+
+
+def test_nothing_is_resolved_when_a_lock_is_installed() -> None:
+    """Left to resolve, an older pip wants the newest release of what is asked for with an extra."""
+    files = [ROOT / "Makefile", ROOT / "operator" / "Dockerfile"]
+    lines = [line for path in files for line in path.read_text().splitlines()]
+    locked = [line for line in lines if "--require-hashes" in line]
+    assert locked
+    assert [line for line in locked if "--no-deps" not in line] == []

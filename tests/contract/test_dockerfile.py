@@ -40,12 +40,16 @@ def test_it_runs_as_a_numbered_user_that_is_not_root() -> None:
     assert re.fullmatch(r"[1-9][0-9]*:[1-9][0-9]*", last("USER"))
 
 
-def test_every_install_is_locked_by_hash_or_resolves_nothing() -> None:
+def test_every_install_resolves_nothing_and_what_is_fetched_is_locked_by_hash() -> None:
     installs = [command for command in commands() if " install " in command]
     assert len(installs) == 2
-    assert "--require-hashes" in installs[0]
+    assert "--no-deps --require-hashes" in installs[0]
     assert "-r /build/image.txt" in installs[0]
     assert "--no-deps --no-index" in installs[1]
+
+
+def test_it_ends_only_if_the_lock_was_whole() -> None:
+    assert "/opt/agentspec-usage/bin/pip check" in commands()
 
 
 def test_the_lock_has_a_hash_for_each_package() -> None:
