@@ -85,18 +85,20 @@ class Gate:
 
     @contextmanager
     def room(self, agent_id: str = "") -> Iterator[None]:
-        """Room for one body. Bounded over all keys: bodies are what takes memory. Of one agent only
-        a share of it, so that one who sends slowly keeps nobody else out; "" is whoever is no
-        agent, the administrator or the operator.
+        """Room for one body: bodies are what takes memory.
+
+        All agents have ``under_way`` together, and each a share of it at most, so that one who
+        sends slowly keeps nobody else out. "" is whoever is no agent, the administrator or the
+        operator: they have a share of their own beside it, which agents cannot fill.
         """
-        if not self._free or (agent_id and self._held[agent_id] >= self._share):
+        if (agent_id and not self._free) or self._held[agent_id] >= self._share:
             raise too_many("too many requests are under way", 1)
-        self._free -= 1
+        self._free -= bool(agent_id)
         self._held[agent_id] += 1
         try:
             yield
         finally:
-            self._free += 1
+            self._free += bool(agent_id)
             self._held[agent_id] -= 1
             if not self._held[agent_id]:
                 del self._held[agent_id]

@@ -139,7 +139,7 @@ class ControlPlaneSettings(ProgramSettings):
         256,
         ge=1,
         le=65_536,
-        description="requests with a body under way at once; a quarter of them of one agent",
+        description="requests of agents with a body under way at once; a quarter of one agent",
     )
     body_timeout: float = Field(
         10.0, gt=0, le=300, description="seconds in which a body must have arrived"

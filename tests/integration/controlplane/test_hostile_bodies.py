@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +18,13 @@ from tests.integration.controlplane.waiting import until
 @pytest.fixture
 def plane(tmp_path: Path) -> Iterator[ControlPlane]:
     with control_plane(tmp_path, "--body-timeout=0.5", "--requests-under-way=2") as running:
+        yield running
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[ControlPlane]:
+    """One that waits long enough for what happens meanwhile, also on a busy machine."""
+    with control_plane(tmp_path, "--body-timeout=3", "--requests-under-way=2") as running:
         yield running
 
 
@@ -85,17 +92,38 @@ def test_a_client_that_goes_away_costs_nothing(plane: ControlPlane) -> None:
     assert [line for line in plane.lines() if line["level"] == "error"] == []
 
 
-def test_more_bodies_at_once_than_there_is_room_for_are_told_to_come_again(
-    plane: ControlPlane,
-) -> None:
-    slow = [(plane.register(f"slow-{number}"), _connect(plane)) for number in range(2)]
-    with closing(slow[0][1]), closing(slow[1][1]):
-        for key, connection in slow:
+@contextmanager
+def _full(plane: ControlPlane) -> Iterator[list[socket.socket]]:
+    """Two agents hold all the room there is for agents, until their bodies' time is up."""
+    slow = [plane.register(f"slow-{number}") for number in range(2)]
+    with closing(_connect(plane)) as first, closing(_connect(plane)) as second:
+        for key, connection in zip(slow, (first, second), strict=True):
             connection.sendall(_head(key, "Content-Length: 10") + b"{")
-        sender = Sender(plane.url, plane.register("agent"), 52)
-        with closing(sender):
-            sender.call(5)
-            until(lambda: sender.step() or 429 in sender.answers, "it is told to come again")
-            assert 429 in sender.answers
-            assert [_status(connection) for _, connection in slow] == [408, 408]
-            until(sender.step, "there is room again")
+        yield [first, second]
+
+
+def _refused(sender: Sender) -> bool:
+    """Whether it was refused by now, with one more call."""
+    sender.call(1)
+    sender.step()
+    return 429 in sender.answers
+
+
+def test_more_bodies_at_once_than_there_is_room_for_are_told_to_come_again(
+    patient: ControlPlane,
+) -> None:
+    sender = Sender(patient.url, patient.register("agent"), 52)
+
+    with closing(sender), _full(patient) as connections:
+        until(lambda: _refused(sender), "it is told to come again")
+        assert [_status(connection) for connection in connections] == [408, 408]
+        until(sender.step, "there is room again")
+
+
+def test_agents_that_fill_the_room_do_not_keep_the_administrator_out(patient: ControlPlane) -> None:
+    sender = Sender(patient.url, patient.register("agent"), 53)
+
+    with closing(sender), _full(patient) as connections:
+        until(lambda: _refused(sender), "the room is full")
+        assert patient.register("another")
+        assert [_status(connection) for connection in connections] == [408, 408]
