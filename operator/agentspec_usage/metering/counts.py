@@ -134,8 +134,6 @@ def counts_of(parts: Mapping[int, int]) -> TokenCounts:
 
 def sum_counts(vectors: Iterable[TokenCounts]) -> TokenCounts:
     """The saturating sum of any number of vectors; ``ZERO`` of none."""
-    totals = [0] * len(COMPONENTS)
-    for vector in vectors:
-        for position, value in enumerate(vector.as_tuple()):
-            totals[position] += value
-    return TokenCounts(*[min(value, MAX_COUNT) for value in totals])
+    # Component by component, in one pass of the interpreter's own over each.
+    components = zip(*[vector.as_tuple() for vector in vectors], strict=True)
+    return TokenCounts(*[min(sum(values), MAX_COUNT) for values in components])

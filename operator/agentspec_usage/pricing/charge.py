@@ -17,7 +17,6 @@ a reason.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
@@ -63,8 +62,7 @@ class ChargeLine(NamedTuple):
         return self.quantity * self.rate
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """An amount and how it came about. ``tier`` is the threshold that the calls exceeded.
 
     ``unpriced`` names what was used and has no price: the amount is without it.

@@ -77,8 +77,8 @@ def _store(
     now: int,
 ) -> None:
     instance = instance_row(connection, agent.number, frame.instance_id, frame.observer, now)
-    new.add(agent, instance, frame)
+    brought = new.add(agent, instance, frame)
     if verdict.missing:
         new.add_lost(agent, instance, frame, verdict.missing)
     move_watermark(connection, instance.number, verdict.next, now, lost=bool(verdict.missing))
-    deliveries.add(instance, frame, verdict.missing)
+    deliveries.add(instance, frame.totals, brought, verdict.missing)

@@ -12,10 +12,10 @@ journal, so that each of them is hashed exactly as it was inserted.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from agentspec_usage.metering.counts import TokenCounts
+from agentspec_usage.metering.counts import TokenCounts, sum_counts
 from agentspec_usage.metering.frame import Frame, Item
 from agentspec_usage.metering.models import UNATTRIBUTED
 from agentspec_usage.metering.record import CallStatus, UsageRecord
@@ -50,6 +50,7 @@ LOST = SeriesKey(UNATTRIBUTED.provider, UNATTRIBUTED.model, operation="")
 """The series of calls of which only the sum is known."""
 
 SALT_BYTES = 16
+_SALTS_AT_ONCE = 128
 
 _ITEM_COLUMNS = (*ROW_COLUMNS, "salt", "details", "leaf")
 _DETAIL_COLUMNS = ("item", *DETAIL_COLUMNS, "salt")
@@ -57,8 +58,7 @@ _DETAIL_COLUMNS = ("item", *DETAIL_COLUMNS, "salt")
 _NEWEST = "SELECT (SELECT max(item) FROM items), (SELECT max(last_item) FROM batches)"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A row of ``items`` but for what is the same for all of a batch; see ``schema.items``."""
 
     account: Numbered
@@ -84,6 +84,23 @@ def closed_until(connection: Connection) -> int:
     return int(row[0] or 0)
 
 
+class _Salts:
+    """Salts of 128 bits, drawn by the hundred: asking the operating system costs more than the
+    bytes do."""
+
+    def __init__(self) -> None:
+        self._drawn = b""
+        self._next = 0
+
+    def draw(self) -> bytes:
+        """One that nobody has."""
+        begin = self._next
+        if begin == len(self._drawn):
+            self._drawn, begin = draw_bytes(_SALTS_AT_ONCE * SALT_BYTES), 0
+        self._next = begin + SALT_BYTES
+        return self._drawn[begin : self._next]
+
+
 class NewItems:
     """The items that one request brings: gathered frame by frame, then written as one batch."""
 
@@ -100,6 +117,7 @@ class NewItems:
         self._details: list[tuple[object, ...]] = []
         self._leaves: list[bytes] = []
         self._stored: list[Stored] = []
+        self._salts = _Salts()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -138,10 +156,14 @@ class NewItems:
             return self._closed_until, at, 1
         return at, corrected_at, int(corrected_at is not None)
 
-    def add(self, agent: AgentRow, instance: InstanceRow, frame: Frame) -> None:
-        """The frame's items, as the instance's."""
+    def add(self, agent: AgentRow, instance: InstanceRow, frame: Frame) -> dict[int, TokenCounts]:
+        """The frame's items, as the instance's; what they bring, by the numbers of series."""
+        brought: dict[int, list[TokenCounts]] = {}
         for item in frame.items:
-            self._add_item(agent, instance, item)
+            series = self.series(item.key)
+            self._add_item(agent, instance, item, series)
+            brought.setdefault(series.number, []).append(item.counts)
+        return {number: sum_counts(counts) for number, counts in brought.items()}
 
     def add_lost(
         self, agent: AgentRow, instance: InstanceRow, frame: Frame, missing: TokenCounts
@@ -168,10 +190,10 @@ class NewItems:
     def add_entry(self, entry: Entry, details: tuple[Value, ...] = ()) -> int:
         """An entry that was made elsewhere. Its number."""
         number = self._first + len(self._rows)
-        salt = draw_bytes(SALT_BYTES)
+        salt = self._salts.draw()
         hashed = None
-        if any(value is not None for value in details):
-            own_salt = draw_bytes(SALT_BYTES)
+        if details.count(None) < len(details):
+            own_salt = self._salts.draw()
             hashed = details_hash(encode_details(details), own_salt)
             self._details.append((number, *details, own_salt))
         charged = entry.charged
@@ -211,12 +233,14 @@ class NewItems:
         add_to_rollups(self._connection, self._stored)
         link_batch(self._connection, self._first, self._leaves, self._now)
 
-    def _add_item(self, agent: AgentRow, instance: InstanceRow, item: Item) -> None:
+    def _add_item(
+        self, agent: AgentRow, instance: InstanceRow, item: Item, series: Numbered
+    ) -> None:
         team, details = "", tuple[Value, ...]()
         coarse = 0
         if isinstance(item, UsageRecord):
             kind, first, last, claimed = "record", item.seq, item.seq, item.at
-            team, details = item.context.team, tuple(_detail(item))
+            team, details = item.context.team, _details(item)
         else:
             kind, first, last = "aggregate", item.from_seq, item.to_seq
             claimed, coarse = item.bucket, int(item.coarse)
@@ -226,7 +250,7 @@ class NewItems:
             Entry(
                 self.account(agent, team),
                 instance,
-                self.series(item.key),
+                series,
                 self.charged(item.key, believed, item.counts, item.requests),
                 kind,
                 at,
@@ -244,22 +268,28 @@ class NewItems:
         )
 
 
-def _detail(record: UsageRecord) -> Iterator[Value]:
+def _details(record: UsageRecord) -> tuple[Value, ...]:
     """The values of ``DETAIL_COLUMNS``."""
     context = record.context
-    yield record.request_model or None
-    yield record.call_id or None
-    yield record.response_id or None
-    yield record.duration_ms
-    yield record.ttft_ms
-    yield context.user or None
-    yield context.session or None
-    yield context.run or None
-    yield context.parent_run or None
-    yield context.team or None
-    yield _json(context.labels)
-    # A provider's text may hold half a surrogate pair or a NUL, which not every database can.
-    yield record.raw.encode(errors="replace").decode().replace("\0", "\ufffd") or None
+    return (
+        record.request_model or None,
+        record.call_id or None,
+        record.response_id or None,
+        record.duration_ms,
+        record.ttft_ms,
+        context.user or None,
+        context.session or None,
+        context.run or None,
+        context.parent_run or None,
+        context.team or None,
+        _json(context.labels),
+        _storable(record.raw) if record.raw else None,
+    )
+
+
+def _storable(text: str) -> str:
+    """A provider's text may hold half a surrogate pair or a NUL, which not every database can."""
+    return text.encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
 def _json(values: Mapping[str, str] | Mapping[str, int]) -> str | None:

@@ -8,9 +8,8 @@ touches few pages however many there are, and several writers never wait for eac
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from operator import add
 from typing import NamedTuple
 
 from agentspec_usage.metering.counts import COMPONENTS, MAX_COUNT
@@ -28,6 +27,7 @@ DAYS = "day_sums"
 SUM_COLUMNS = ("items", *COMPONENTS, "milli", "pico", "priced", "estimated")
 """What a sum sums up, in this order."""
 
+_Key = tuple[int, ...]
 _KEY = ("start", "account", "series", "price")
 
 
@@ -59,21 +59,23 @@ def summed(dialect: Dialect, alias: str, *, items: str = "") -> str:
 
 def add_to_rollups(connection: Connection, stored: Iterable[Stored]) -> None:
     """Add items to the sums that they belong to."""
-    buckets: dict[tuple[int, ...], list[int]] = {}
+    by_bucket: dict[_Key, list[Sequence[int]]] = {}
     for item in stored:
-        key = (bucket_of(item.at), *item[1:4])
-        known = buckets.get(key)
-        buckets[key] = list(item.values if known is None else map(add, known, item.values))
-    days: dict[tuple[int, ...], list[int]] = {}
+        by_bucket.setdefault((bucket_of(item.at), *item[1:4]), []).append(item.values)
+    buckets = _summed(by_bucket)
+    by_day: dict[_Key, list[Sequence[int]]] = {}
     for (start, *rest), values in buckets.items():
-        day = (start - start % DAY_MS, *rest)
-        known = days.get(day)
-        days[day] = values if known is None else list(map(add, known, values))
+        by_day.setdefault((start - start % DAY_MS, *rest), []).append(values)
+    days = _summed(by_day)
     for table, sums in ((BUCKETS, buckets), (DAYS, days)):
         connection.executemany(
             _upsert(connection.dialect, table),
             [(*key, *_bounded(sums[key])) for key in sorted(sums)],
         )
+
+
+def _summed(rows: Mapping[_Key, Sequence[Sequence[int]]]) -> dict[_Key, list[int]]:
+    return {key: list(map(sum, zip(*values, strict=True))) for key, values in rows.items()}
 
 
 @cache

@@ -14,11 +14,11 @@ transaction that is open already:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agentspec_usage.metering.counts import ZERO, TokenCounts, sum_counts
-from agentspec_usage.metering.frame import Frame, bucket_of
+from agentspec_usage.metering.frame import bucket_of
 from agentspec_usage.metering.level import Level
 from agentspec_usage.metering.series import MAX_SERIES, SeriesKey
 from agentspec_usage.metering.tail import TailPart, tail_parts
@@ -144,16 +144,21 @@ class Deliveries:
         self._brought: dict[InstanceRow, dict[int, TokenCounts]] = {}
         self._told: dict[InstanceRow, TokenCounts] = {}
 
-    def add(self, instance: InstanceRow, frame: Frame, missing: TokenCounts) -> None:
-        """The frame was applied; ``missing`` was lost before it."""
+    def add(
+        self,
+        instance: InstanceRow,
+        totals: TokenCounts,
+        brought: Mapping[int, TokenCounts],
+        missing: TokenCounts,
+    ) -> None:
+        """A frame that ended at ``totals`` was applied; ``missing`` was lost before it."""
         cells = self._brought.setdefault(instance, {})
-        for item in frame.items:
-            series = self._new.series(item.key).number
-            cells[series] = cells.get(series, ZERO) + item.counts
+        for series, counts in brought.items():
+            cells[series] = cells.get(series, ZERO) + counts
         if missing:
             series = self._new.series(LOST).number
             cells[series] = cells.get(series, ZERO) + missing
-        self._told[instance] = self._told.get(instance, ZERO).join(frame.totals)
+        self._told[instance] = self._told.get(instance, ZERO).join(totals)
 
     def settle(self) -> None:
         """Estimates fall by what was delivered; what is covered now is no tail any more."""
