@@ -46,6 +46,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="checkpoint that was kept elsewhere; proves that the chain up to it was not written "
         "anew or cut off (can be repeated; a file may hold several)",
     )
+    verify.add_argument(
+        "--processes",
+        type=_count,
+        metavar="N",
+        help="processes that read at once, of a database that is worth it (default: one for each "
+        "core that may be used)",
+    )
     verify.set_defaults(func=_verify)
     key = subparsers.add_parser(
         "signing-key",
@@ -60,6 +67,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _verify(arguments: argparse.Namespace) -> int:
     try:
+        from agentspec_usage.store.helpers import helped, usable_cores
         from agentspec_usage.store.opening import verify_database
         from agentspec_usage.store.proof.checkpoints import split_checkpoints
         from agentspec_usage.store.proof.signing import read_public_key, signed_by_any
@@ -67,12 +75,14 @@ def _verify(arguments: argparse.Namespace) -> int:
         raise MissingExtraError("verifying", "controlplane") from error
     public_keys = [read_public_key(path) for path in arguments.public_key]
     kept = [one for path in arguments.checkpoint for one in split_checkpoints(_text(path))]
-    found = verify_database(
-        arguments.database,
-        is_signed=signed_by_any(public_keys) if public_keys else None,
-        kept=kept,
-        progress=_Shown() if sys.stderr.isatty() else lambda rows: None,
-    )
+    with helped(arguments.database, arguments.processes or usable_cores()) as helpers:
+        found = verify_database(
+            arguments.database,
+            is_signed=signed_by_any(public_keys) if public_keys else None,
+            kept=kept,
+            progress=_Shown() if sys.stderr.isatty() else lambda rows: None,
+            helpers=helpers,
+        )
     print(f"ledger {found.ledger}: {found.rows} rows in {found.batches} batches verified")
     if found.dropped:
         dropped, until = found.dropped, to_rfc3339(found.dropped.until)
@@ -91,6 +101,12 @@ def _verify(arguments: argparse.Namespace) -> int:
         return 0
     print(f"CHANGED: {found.finding}")
     return 1
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 256:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, 1 to 256")
+    return int(text)
 
 
 def _new_key(arguments: argparse.Namespace) -> int:

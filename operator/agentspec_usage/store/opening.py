@@ -19,6 +19,7 @@ from agentspec_usage.store.proof.verified import Verified
 from agentspec_usage.store.sql.charging import NO_PRICES
 from agentspec_usage.store.sql.connection import Connection, Database
 from agentspec_usage.store.sql.store import SqlStore
+from agentspec_usage.store.sql.verifying import Helpers
 from agentspec_usage.store.sql.writer import WriterLimits
 from agentspec_usage.store.sqlite.database import SqliteDatabase
 from agentspec_usage.store.sqlite.opening import open_verified
@@ -105,15 +106,20 @@ def verify_database(
     is_signed: Callable[[SignedCheckpoint], bool] | None = None,
     kept: Sequence[SignedCheckpoint] = (),
     progress: Callable[[int], None] = lambda rows: None,
+    helpers: Helpers | None = None,
 ) -> Verified:
     """Verify ``database``. Raises ``StoreUnusableError`` where it cannot be read."""
     if not is_url(database):
-        return verify_file(Path(database), is_signed=is_signed, kept=kept, progress=progress)
+        return verify_file(
+            Path(database), is_signed=is_signed, kept=kept, progress=progress, helpers=helpers
+        )
     with _driver():
         from agentspec_usage.store.postgresql.address import read_address
         from agentspec_usage.store.postgresql.verified import verify_server
     address = read_address(database)
-    return verify_server(address, is_signed=is_signed, kept=kept, progress=progress)
+    return verify_server(
+        address, is_signed=is_signed, kept=kept, progress=progress, helpers=helpers
+    )
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from agentspec_usage.store.proof.verified import Verified
 from agentspec_usage.store.sql.connection import Connection
 from agentspec_usage.store.sql.rollups import BUCKETS, DAYS
 from agentspec_usage.store.sql.schema import MIGRATIONS
-from agentspec_usage.store.sql.verifying import verify
+from agentspec_usage.store.sql.verifying import Helpers, verify
 
 __all__ = ["PostgresChecks", "reading_server", "verify_server"]
 
@@ -102,12 +102,20 @@ def verify_server(
     is_signed: Callable[[SignedCheckpoint], bool] | None = None,
     kept: Sequence[SignedCheckpoint] = (),
     progress: Callable[[int], None] = lambda rows: None,
+    helpers: Helpers | None = None,
 ) -> Verified:
     """Verify the database at ``address``. Raises ``StoreUnusableError`` where it cannot be read."""
     with _named(address, open_verified(address)) as connection:
         checks = PostgresChecks(connection)
         connection.begin(ONE_MOMENT)
-        return verify(connection, checks, is_signed=is_signed, kept=kept, progress=progress)
+        return verify(
+            connection,
+            checks,
+            is_signed=is_signed,
+            kept=kept,
+            progress=progress,
+            helpers=helpers,
+        )
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Dropped", "Finding", "Verified"]
+__all__ = ["Dropped", "Finding", "Verified", "WrongError"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +42,11 @@ class Verified:
     """Rows after the last signed head: an edit of them and of their batches would not show."""
     finding: Finding | None = None
     dropped: Dropped | None = None
+
+
+class WrongError(Exception):
+    """Ends a reading of the journal at what is wrong first."""
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(where, what)
+        self.finding = Finding(where, what)

@@ -12,26 +12,18 @@ chain, and what is left of them is sealed (``proof.pruned``).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
-from itertools import islice
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from agentspec_usage.store.proof.chain import Batch, Head, follows
 from agentspec_usage.store.proof.checkpoints import Checkpoint, SignedCheckpoint
 from agentspec_usage.store.proof.pruned import Pruned
-from agentspec_usage.store.proof.rows import (
-    details_expression,
-    details_hash,
-    leaf_hash,
-    named_hash,
-    row_expression,
-)
-from agentspec_usage.store.proof.tree import root_of
-from agentspec_usage.store.proof.verified import Dropped, Finding, Verified
+from agentspec_usage.store.proof.rows import named_hash
+from agentspec_usage.store.proof.verified import Dropped, Finding, Verified, WrongError
 from agentspec_usage.store.sql.agents import AgentRow
 from agentspec_usage.store.sql.connection import Connection
-from agentspec_usage.store.sql.dialect import Dialect
 from agentspec_usage.store.sql.dictionaries import (
     PRICE_COLUMNS,
     SERIES_COLUMNS,
@@ -43,8 +35,9 @@ from agentspec_usage.store.sql.instances import instance_hash
 from agentspec_usage.store.sql.journal import ledger_of
 from agentspec_usage.store.sql.periods import first_changed_period
 from agentspec_usage.store.sql.pruned import changed_since, pruned_of
+from agentspec_usage.store.sql.row_hashes import Roots, RowHashes, roots_of
 
-__all__ = ["Checks", "verify"]
+__all__ = ["Checks", "Helpers", "verify"]
 
 
 class Checks(Protocol):
@@ -63,34 +56,26 @@ class Checks(Protocol):
         ...
 
 
-class _WrongError(Exception):
-    def __init__(self, where: str, what: str) -> None:
-        super().__init__(where, what)
-        self.finding = Finding(where, what)
+class Helpers(Protocol):
+    """Others who read the same database, each at a moment of its own.
 
+    Each call begins something and answers with what waits for its end. What a helper does not find
+    to be good, or cannot say, is looked at again by whoever asked, at that one's own moment: a
+    helper can save work, and decide nothing else.
+    """
 
-_NAMED = ("account", "instance", "series", "price")
+    @property
+    def ahead(self) -> int:
+        """How much to begin before the first end is waited for."""
+        ...
 
+    def roots(self, ranges: Sequence[tuple[int, int]]) -> Callable[[], Roots | None]:
+        """``row_hashes.roots_of``, or None."""
+        ...
 
-def _column(column: str) -> str:
-    table = {"account": "accounts", "instance": "instances", "series": "series", "price": "prices"}
-    return f"{table[column]}.hash" if column in _NAMED else f"items.{column}"
-
-
-def _rows(dialect: Dialect) -> str:
-    """The rows from one on, each with its bytes and those of its details."""
-    details = details_expression(lambda column: dialect.json_of.format(f"item_details.{column}"))
-    return f"""
-    SELECT items.item, {row_expression(_column)}, items.salt, items.details, items.leaf,
-    item_details.salt, CASE WHEN item_details.salt IS NOT NULL THEN {details} END
-    FROM items
-    LEFT JOIN accounts USING (account) LEFT JOIN instances USING (instance)
-    LEFT JOIN series USING (series) LEFT JOIN prices USING (price)
-    LEFT JOIN item_details USING (item)
-    WHERE items.item >= ? AND items.item <= ? ORDER BY items.item"""
-
-
-_NEWEST_ROW = 2**62
+    def sums(self, since: int) -> Callable[[], bool]:
+        """Whether ``differences.first_difference`` finds nothing."""
+        ...
 
 
 Progress = Callable[[int], None]
@@ -103,13 +88,15 @@ def verify(
     is_signed: Callable[[SignedCheckpoint], bool] | None = None,
     kept: Sequence[SignedCheckpoint] = (),
     progress: Progress = lambda rows: None,
+    helpers: Helpers | None = None,
 ) -> Verified:
     """Verify the database behind ``connection``, which is in a transaction that sees one moment.
 
     ``is_signed`` says whether a signature is good; without it signatures are not looked at.
     ``kept`` are checkpoints from outside. ``progress`` hears how many rows are done.
+    ``helpers`` do what can be done beside it; without them all is done here.
     """
-    walk = _Walk(connection, checks, is_signed, progress)
+    walk = _Walk(connection, checks, is_signed, progress, helpers)
     try:
         walk.schema()
         walk.names()
@@ -120,13 +107,38 @@ def verify(
         walk.sums()
         walk.periods()
         walk.events()
-    except _WrongError as error:
+    except WrongError as error:
         return walk.result(error.finding)
     except Exception as error:
         if not checks.garbled(error):
             raise
         return walk.result(Finding(f"batch {walk.good + 1}", "it has a text that is no UTF-8"))
     return walk.result(None)
+
+
+_ROWS_AT_ONCE = 10_000
+"""Enough that asking costs nothing beside the work; small enough to be held."""
+
+_BATCHES = """
+    SELECT batch, previous, first_item, last_item, root, batches.at, hash,
+    checkpoints.at, key_id, signature
+    FROM batches LEFT JOIN checkpoints USING (batch) ORDER BY batch"""
+
+
+class _StoredBatch(NamedTuple):
+    """A batch, the hash that it is stored with, and its head as it was signed, where it was."""
+
+    batch: Batch
+    hash: bytes
+    signed: SignedCheckpoint | None
+
+
+class _Begun(NamedTuple):
+    """Batches whose rows are read, by a helper where ``found`` is there."""
+
+    batches: Sequence[_StoredBatch]
+    ranges: Sequence[tuple[int, int]]
+    found: Callable[[], Roots | None] | None
 
 
 class _Walk:
@@ -136,11 +148,14 @@ class _Walk:
         checks: Checks,
         is_signed: Callable[[SignedCheckpoint], bool] | None,
         progress: Progress,
+        helpers: Helpers | None,
     ) -> None:
         self._connection = connection
         self._checks = checks
         self._is_signed = is_signed
         self._progress = progress
+        self._helpers = helpers
+        self._sums_are_good: Callable[[], bool] = lambda: False
         self._ledger, self._genesis = "", Head(0, b"", 0)
         self._head = self._genesis
         self._signed_to = 0
@@ -162,45 +177,93 @@ class _Walk:
     def schema(self) -> None:
         """The tables are this program's, and nothing changes rows behind its back."""
         if wrong := self._checks.schema(self._connection):
-            raise _WrongError(wrong, "it is not as this program made it")
+            raise WrongError(wrong, "it is not as this program made it")
 
     def names(self) -> None:
         """What rows have by a hash is what was hashed."""
         for table, query, hash_of in _NAMES:
             for number, said, *values in self._connection.stream(query):
                 if hash_of(values) != said:
-                    raise _WrongError(f"{table}: {number}", "it is not what rows were stored with")
+                    raise WrongError(f"{table}: {number}", "it is not what rows were stored with")
 
     def batches(self) -> None:
         """Every batch follows the one before it, and is the root of its rows as they are now."""
         if self._connection.execute("SELECT 1 FROM ledger").fetchone() is None:
-            raise _WrongError("ledger", "it is missing")
+            raise WrongError("ledger", "it is missing")
         self._ledger, self._genesis = ledger_of(self._connection)
         self._head = self._genesis
         self._signed_to = self._genesis.last
         dropped_to = self._what_is_left()
-        rows = self._connection.stream(
-            _rows(self._connection.dialect), (dropped_to + 1, _NEWEST_ROW)
-        )
-        for batch, stored in self._stored_batches():
-            if wrong := follows(batch, self._head):
-                raise _WrongError(f"batch {batch.number}", wrong)
-            if batch.last > dropped_to and root_of(self._leaves(rows, batch)) != batch.root:
-                raise _WrongError(
+        if self._helpers is not None:
+            # The longest of what can be done beside the walk, so it begins first.
+            self._sums_are_good = self._helpers.sums(self._until)
+        for stored, root in self._with_roots(dropped_to):
+            batch = stored.batch
+            if root not in (None, batch.root):
+                raise WrongError(
                     f"batch {batch.number}",
                     f"its rows {batch.first} to {batch.last} are not those that were accepted",
                 )
-            if batch.hash != stored:
-                raise _WrongError(f"batch {batch.number}", "its hash is not that of what it says")
-            self._head = Head(batch.number, batch.hash, batch.last)
-            self._checkpoint(batch.number)
+            if batch.hash != stored.hash:
+                raise WrongError(f"batch {batch.number}", "its hash is not that of what it says")
+            self._head = Head(batch.number, stored.hash, batch.last)
+            self._checkpoint(stored.signed)
             self._progress(batch.last - self._genesis.last)
-        extra = next(rows, None)
-        if extra is not None:
-            raise _WrongError(
-                f"row {extra[0]}", "it is in no batch: it was inserted past the chain"
-            )
         self._nothing_beside()
+
+    def _with_roots(self, dropped_to: int) -> Iterator[tuple[_StoredBatch, bytes | None]]:
+        """The batches, each with the root of its rows; None of one whose rows may be gone.
+
+        Where one does not follow the one before it, that is told after everything before it was.
+        """
+        begun: deque[_Begun] = deque()
+        ahead = 0 if self._helpers is None else self._helpers.ahead
+        broken: WrongError | None = None
+        try:
+            for batches in self._some_batches():
+                ranges = [
+                    (each.batch.first, each.batch.last)
+                    for each in batches
+                    if each.batch.last > dropped_to
+                ]
+                found = None if self._helpers is None else self._helpers.roots(ranges)
+                begun.append(_Begun(batches, ranges, found))
+                if len(begun) > ahead:
+                    yield from self._ended(begun.popleft())
+        except WrongError as wrong:
+            broken = wrong
+        while begun:
+            yield from self._ended(begun.popleft())
+        if broken is not None:
+            raise broken
+
+    def _ended(self, begun: _Begun) -> Iterator[tuple[_StoredBatch, bytes | None]]:
+        found = None if begun.found is None else begun.found()
+        if found is None:
+            found = roots_of(self._connection, begun.ranges)
+        self._erased += found.erased
+        gone = len(begun.batches) - len(begun.ranges)
+        yield from zip(begun.batches, (*[None] * gone, *found.roots), strict=True)
+
+    def _some_batches(self) -> Iterator[list[_StoredBatch]]:
+        """Batches that follow each other, of some thousand rows. Raises where one does not."""
+        head, some = self._genesis, list[_StoredBatch]()
+        for *columns, said, at, key_id, signature in self._connection.stream(_BATCHES):
+            batch = Batch(*columns)
+            if wrong := follows(batch, head):
+                if some:
+                    yield some
+                raise WrongError(f"batch {batch.number}", wrong)
+            head = Head(batch.number, batch.hash, batch.last)
+            signed = None
+            if signature is not None:
+                signed = SignedCheckpoint(Checkpoint(self._ledger, head, at, key_id), signature)
+            some.append(_StoredBatch(batch, said, signed))
+            if batch.last - some[0].batch.first >= _ROWS_AT_ONCE:
+                yield some
+                some = []
+        if some:
+            yield some
 
     def _what_is_left(self) -> int:
         """Up to which row rows were dropped; and those of them that stayed are what they were."""
@@ -212,18 +275,14 @@ class _Walk:
         signed = SignedCheckpoint(mark, signature)
         if not mark.key_id:
             if sha256(mark.text.encode()).digest() != signature:
-                raise _WrongError(where, "it is not what was written down when they were dropped")
+                raise WrongError(where, "it is not what was written down when they were dropped")
         elif self._is_signed is not None and not self._is_signed(signed):
-            raise _WrongError(where, "its signature is not of this key")
+            raise WrongError(where, "its signature is not of this key")
         if changed := changed_since(self._connection, mark):
-            raise _WrongError(where, changed)
-        stayed = 0
-        rows = self._connection.stream(
-            _rows(self._connection.dialect), (self._genesis.last + 1, mark.head.last)
-        )
-        for row in rows:
-            self._leaf(row)
-            stayed += 1
+            raise WrongError(where, changed)
+        rows = RowHashes(self._connection, self._genesis.last + 1, mark.head.last)
+        stayed = sum(1 for _ in rows)
+        self._erased += rows.erased
         self._pruned = mark
         self._dropped = mark.head.last - self._genesis.last - stayed
         return mark.head.last
@@ -234,37 +293,39 @@ class _Walk:
             checkpoint = signed.checkpoint
             where = f"the checkpoint at batch {checkpoint.head.batch}"
             if self._is_signed is not None and not self._is_signed(signed):
-                raise _WrongError(where, "its signature is not of this key")
+                raise WrongError(where, "its signature is not of this key")
             if checkpoint.ledger != self._ledger:
-                raise _WrongError(where, "it is of another ledger")
+                raise WrongError(where, "it is of another ledger")
             if checkpoint.head.batch > self._head.batch:
-                raise _WrongError(
+                raise WrongError(
                     where,
                     f"the chain ends before it, at batch {self._head.batch}: rows are missing",
                 )
             if self._batch_head(checkpoint.head.batch) != checkpoint.head:
-                raise _WrongError(where, "the chain was another one then: it was written anew")
+                raise WrongError(where, "the chain was another one then: it was written anew")
             self._signed_to = max(self._signed_to, checkpoint.head.last)
 
     def sums(self) -> None:
         """What is kept of the rows beside them is what the rows say."""
+        if self._sums_are_good():
+            return
         if found := first_difference(self._connection, self._until):
-            raise _WrongError(*found)
+            raise WrongError(*found)
 
     def events(self) -> None:
         """The chains of usage events are whole, and say what was charged."""
         if found := first_wrong_event(self._connection):
-            raise _WrongError(*found)
+            raise WrongError(*found)
 
     def periods(self) -> None:
         """Closed periods are as they were written down, and nothing was added to them."""
         if found := first_changed_period(self._connection, self._until):
-            raise _WrongError(*found)
+            raise WrongError(*found)
 
     def indexes(self) -> None:
         """What finds rows by their time finds all of them, and no other."""
         for wrong in self._checks.indexes(self._connection):
-            raise _WrongError(*wrong)
+            raise WrongError(*wrong)
 
     def result(self, finding: Finding | None) -> Verified:
         good = self._head.last - self._genesis.last - self._dropped
@@ -281,71 +342,36 @@ class _Walk:
         )
 
     def _nothing_beside(self) -> None:
-        """No row before the first, no details of no row, no signed head of a batch that is gone."""
+        """No row beyond the batches, no details of no row, no signed head of no batch."""
+        extra = self._connection.execute(
+            "SELECT min(item) FROM items WHERE item > ?", (self._head.last,)
+        ).fetchone()[0]
+        if extra is not None:
+            raise WrongError(f"row {extra}", "it is in no batch: it was inserted past the chain")
         before = self._connection.execute(
             "SELECT min(item) FROM items WHERE item <= ?", (self._genesis.last,)
         ).fetchone()[0]
         if before is not None:
-            raise _WrongError(f"row {before}", "it is from before the journal")
+            raise WrongError(f"row {before}", "it is from before the journal")
         orphan = self._connection.execute(
             "SELECT item_details.item FROM item_details LEFT JOIN items USING (item) "
             "WHERE items.item IS NULL ORDER BY item_details.item LIMIT 1"
         ).fetchone()
         if orphan is not None:
-            raise _WrongError(f"the details of row {orphan[0]}", "there is no such row")
+            raise WrongError(f"the details of row {orphan[0]}", "there is no such row")
         newest = self._connection.execute("SELECT max(batch) FROM checkpoints").fetchone()[0]
         if newest is not None and newest > self._head.batch:
-            raise _WrongError(
+            raise WrongError(
                 f"the checkpoint at batch {newest}",
                 f"the chain ends before it, at batch {self._head.batch}: rows are missing",
             )
 
-    def _stored_batches(self) -> Iterator[tuple[Batch, bytes]]:
-        for row in self._connection.stream(
-            "SELECT batch, previous, first_item, last_item, root, at, hash "
-            "FROM batches ORDER BY batch"
-        ):
-            yield Batch(*row[:6]), row[6]
-
-    def _leaves(self, rows: Iterator[Sequence[Any]], batch: Batch) -> list[bytes]:
-        leaves = []
-        for expected, row in zip(
-            range(batch.first, batch.last + 1),
-            islice(rows, batch.last - batch.first + 1),
-            strict=False,
-        ):
-            if row[0] != expected:
-                raise _WrongError(f"row {expected}", "it is missing")
-            leaves.append(self._leaf(row))
-        if len(leaves) <= batch.last - batch.first:
-            raise _WrongError(f"row {batch.first + len(leaves)}", "it is missing")
-        return leaves
-
-    def _leaf(self, row: Sequence[Any]) -> bytes:
-        item, text, salt, details, leaf, own_salt, of_details = row
-        hashed = details or b""
-        if own_salt is not None:
-            hashed = details_hash(of_details.encode(), own_salt)
-            if hashed != details:
-                raise _WrongError(f"row {item}", "its details are not those that were accepted")
-        elif details is not None:
-            self._erased += 1
-        computed = leaf_hash(text.encode(), salt, hashed) if isinstance(text, str) else b""
-        if computed != leaf:
-            raise _WrongError(f"row {item}", "it is not what was accepted")
-        return computed
-
-    def _checkpoint(self, batch: int) -> None:
-        row = self._connection.execute(
-            "SELECT at, key_id, signature FROM checkpoints WHERE batch = ?", (batch,)
-        ).fetchone()
-        if row is None:
+    def _checkpoint(self, signed: SignedCheckpoint | None) -> None:
+        if signed is None:
             return
-        at, key_id, signature = row
-        signed = SignedCheckpoint(Checkpoint(self._ledger, self._head, at, key_id), signature)
         if self._is_signed is not None and not self._is_signed(signed):
-            raise _WrongError(
-                f"the checkpoint at batch {batch}", "its signature is not of this key"
+            raise WrongError(
+                f"the checkpoint at batch {self._head.batch}", "its signature is not of this key"
             )
         self._signed += 1
         self._signed_to = self._head.last

@@ -11,7 +11,7 @@ from agentspec_usage.store.proof.checkpoints import SignedCheckpoint
 from agentspec_usage.store.proof.verified import Verified
 from agentspec_usage.store.sql.connection import Connection
 from agentspec_usage.store.sql.rollups import BUCKETS, DAYS
-from agentspec_usage.store.sql.verifying import verify
+from agentspec_usage.store.sql.verifying import Helpers, verify
 from agentspec_usage.store.sqlite.opening import open_verified, schema_difference
 
 __all__ = ["SqliteChecks", "verify_connection", "verify_file"]
@@ -40,11 +40,19 @@ def verify_connection(
     is_signed: Callable[[SignedCheckpoint], bool] | None = None,
     kept: Sequence[SignedCheckpoint] = (),
     progress: Callable[[int], None] = lambda rows: None,
+    helpers: Helpers | None = None,
 ) -> Verified:
     """Verify what ``connection`` reads, at one moment."""
     connection.execute("BEGIN")
     try:
-        return verify(connection, SqliteChecks(), is_signed=is_signed, kept=kept, progress=progress)
+        return verify(
+            connection,
+            SqliteChecks(),
+            is_signed=is_signed,
+            kept=kept,
+            progress=progress,
+            helpers=helpers,
+        )
     finally:
         connection.execute("COMMIT")
 
@@ -55,11 +63,14 @@ def verify_file(
     is_signed: Callable[[SignedCheckpoint], bool] | None = None,
     kept: Sequence[SignedCheckpoint] = (),
     progress: Callable[[int], None] = lambda rows: None,
+    helpers: Helpers | None = None,
 ) -> Verified:
     """Verify the database at ``path``. Raises ``StoreUnusableError`` where it cannot be read."""
     connection = open_verified(path)
     try:
-        return verify_connection(connection, is_signed=is_signed, kept=kept, progress=progress)
+        return verify_connection(
+            connection, is_signed=is_signed, kept=kept, progress=progress, helpers=helpers
+        )
     except sqlite3.Error as error:
         raise StoreUnusableError(f"{path}: {error}") from error
     finally:
