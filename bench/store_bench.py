@@ -2,9 +2,9 @@
 
 Frames of 500 records come from many agents at once and are applied through the store as the control
 plane uses it: charged by the bundled catalogue, hashed, summed up, committed to the disk, answered.
-The floor writes the same rows of ``items`` and ``item_details`` with a bare ``executemany`` (on
-PostgreSQL, COPY), the same number to a commit, in the same run, and nothing else: no watermark, no
-price, no sum, no hash.
+The floor writes the rows that came of it, of ``items`` and ``item_details``, once more with a bare
+``executemany`` (on PostgreSQL, COPY), the same number to a commit, in the same run, and nothing
+else: no watermark, no price, no sum, no hash, no index.
 
 ``python -m bench.store_bench --rows 10000000`` fills the store first. ``--database postgresql``
 starts a server of its own, a URL names an empty database; ``--programs 2`` lets so many processes
@@ -29,7 +29,7 @@ from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
 
-from agentspec_usage.metering.counts import COMPONENTS, ZERO, TokenCounts
+from agentspec_usage.metering.counts import ZERO, TokenCounts
 from agentspec_usage.metering.frame import Frame
 from agentspec_usage.metering.periods import DAY_MS, Span
 from agentspec_usage.metering.record import CallContext, UsageRecord
@@ -44,8 +44,9 @@ from agentspec_usage.store.opening import (
     reading,
     verify_database,
 )
-from agentspec_usage.store.proof.rows import DETAIL_COLUMNS
+from agentspec_usage.store.proof.rows import DETAIL_COLUMNS, ROW_COLUMNS
 from agentspec_usage.store.queries import UsageFilter
+from agentspec_usage.store.sql.connection import Connection
 from agentspec_usage.store.sql.store import SqlStore
 from agentspec_usage.store.values import Agent, DigestedFrame, NewKey, Registration
 from agentspec_usage.wire.records_encoding import frame_digest
@@ -147,60 +148,45 @@ def digested(frame: Frame) -> DigestedFrame:
 
 
 def floor(database: str, rows: int, per_commit: int) -> float:
-    """Records a second of the bare insert: the same columns, as many to a commit."""
-    columns = (
-        *("item", "instance", "first_seq", "last_seq", "at", "claimed_at", "received_at"),
-        *("series", "coarse", *COMPONENTS, "kind", "status", "requests"),
-    )
-    details = ("item", "duration_ms", "ttft_ms", *_TEXTS)
+    """Records a second of the bare insert of the newest ``rows``, as many to a commit."""
     opened = open_database(database)
     with closing(opened.writer()) as connection:
         opened.begin_writing(connection)
-        for table, names in (("floor_items", columns), ("floor_details", details)):
-            texts = ("kind", "status", "requests", *_TEXTS)
-            rest = ", ".join(f"{n} {'TEXT' if n in texts else 'INTEGER'}" for n in names[1:])
-            made = f"CREATE TABLE {table} ({names[0]} INTEGER PRIMARY KEY, {rest}) STRICT;"
-            for statement in connection.dialect.statements(made):
-                connection.execute(statement)
+        for table, _ in TABLES:
+            # Without a key or an index.
+            connection.execute(f"CREATE TABLE floor_{table} AS SELECT * FROM {table} WHERE 1 = 0")
         connection.execute("COMMIT")
-        batches = [_floor_rows(frame, place) for place, frame in enumerate(_frames(rows))]
+        (newest,) = connection.execute("SELECT max(item) FROM items").fetchone()
+        group = max(per_commit // FRAME, 1) * FRAME
+        batches = []
+        for last in range(newest - rows + group, newest + group, group):
+            bounds = (last - group, min(last, newest))
+            batches.append([_stored(connection, *each, bounds) for each in TABLES])
         began = time.perf_counter()
-        group = max(per_commit // FRAME, 1)
-        for place in range(0, len(batches), group):
+        for batch in batches:
             opened.begin_writing(connection)
-            for of_items, of_details in batches[place : place + group]:
-                connection.insert("floor_items", columns, of_items)
-                connection.insert("floor_details", details, of_details)
+            for (table, columns), stored in zip(TABLES, batch, strict=True):
+                connection.insert(f"floor_{table}", columns, stored)
             connection.execute("COMMIT")
         seconds = time.perf_counter() - began
     opened.close()
     return rows / seconds
 
 
-_TEXTS = tuple(column for column in DETAIL_COLUMNS if not column.endswith("_ms"))
-
-Rows = list[tuple[object, ...]]
-
-
-def _frames(rows: int) -> Iterator[Frame]:
-    traffic = Traffic(rows)
-    return (traffic.frame(0) for _ in range(rows // FRAME))
+TABLES = (
+    ("items", (*ROW_COLUMNS, "salt", "details", "leaf")),
+    ("item_details", ("item", *DETAIL_COLUMNS, "salt")),
+)
 
 
-def _floor_rows(frame: Frame, place: int) -> tuple[Rows, Rows]:
-    items: Rows = []
-    details: Rows = []
-    for number, item in enumerate(frame.items, place * FRAME + 1):
-        assert isinstance(item, UsageRecord)
-        numbers = (1, item.seq, item.seq, item.at, None, item.at, 1, 0, *item.counts.as_tuple())
-        items.append((number, *numbers, "record", "ok", None))
-        said = {
-            "response_id": item.response_id,
-            "session": item.context.session,
-            "team": item.context.team,
-        }
-        details.append((number, item.duration_ms, None, *(said.get(name) for name in _TEXTS)))
-    return items, details
+def _stored(
+    connection: Connection, table: str, columns: tuple[str, ...], bounds: tuple[int, int]
+) -> list[tuple[object, ...]]:
+    found = connection.execute(
+        f"SELECT {', '.join(columns)} FROM {table} WHERE item > ? AND item <= ? ORDER BY item",
+        bounds,
+    )
+    return [tuple(row) for row in found]
 
 
 async def timed(ask: Callable[[], object]) -> float:

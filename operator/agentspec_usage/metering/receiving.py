@@ -35,8 +35,8 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class FrameMark:
-    """A frame that was applied, as far as it is needed to recognise it. ``digest`` is of its
-    canonical bytes (``wire.records_encoding.frame_digest``).
+    """A frame that was applied, as far as it is needed to recognise it. ``digest`` is of what it
+    says (``wire.records_encoding.frame_digest``).
     """
 
     since: int

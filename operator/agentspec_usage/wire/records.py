@@ -11,7 +11,7 @@ keeps it.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Annotated, Literal
 
@@ -109,6 +109,23 @@ Requests = Annotated[dict[RequestKind, Count], Field(max_length=MAX_REQUEST_KIND
 Labels = Annotated[dict[Label, Label], Field(max_length=MAX_LABELS)]
 
 
+@lru_cache(maxsize=4096)
+def _series_key(
+    provider: str,
+    model: str,
+    operation: str,
+    service_tier: str,
+    region: str,
+    batch: bool,
+    context_class: int,
+) -> SeriesKey:
+    """One key for all calls of a series: the same object is found again at once."""
+    return SeriesKey(provider, model, operation, service_tier, region, batch, context_class)
+
+
+_UNMETERED = TokenCounts(calls=1, unmetered_calls=1)
+
+
 class _Priced(Totals):
     """What a record and an aggregate have in common: the price context and the counts."""
 
@@ -122,7 +139,7 @@ class _Priced(Totals):
     requests: Requests = Field(default_factory=dict)
 
     def key(self) -> SeriesKey:
-        return SeriesKey(
+        return _series_key(
             self.provider,
             self.response_model,
             self.operation,
@@ -153,8 +170,8 @@ class _Record(_Priced):
     def item(self, path: str) -> Item:
         status = CallStatus(self.status)
         unmetered = status is CallStatus.UNMETERED
-        counts = replace(self.counts(), calls=1, unmetered_calls=int(unmetered))
-        if unmetered and counts != TokenCounts(calls=1, unmetered_calls=1):
+        counts = self.counts_of(1, int(unmetered))
+        if unmetered and counts != _UNMETERED:
             raise WireError(f"{path}.status", "an unmetered call without counts")
         return UsageRecord(
             self.seq,

@@ -2,8 +2,8 @@
 this.
 
 A frame's bytes are made once and repeated as they are, so a body is put together from frames that
-are bytes already. The same bytes identify a frame: whoever received one encodes what it understood
-again, and equal digests mean that nothing which counts differs.
+are bytes already. What identifies a frame is made of what its receiver understood
+(``frame_digest``): equal digests mean that nothing which counts differs.
 
 Compact JSON in ASCII, zeros and empty texts left out, fields in one order.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from agentspec_usage.metering.frame import Aggregate, Frame, Item
 from agentspec_usage.metering.record import CallContext, CallStatus, UsageRecord
@@ -58,8 +58,44 @@ def encode_records(frames: Iterable[bytes]) -> bytes:
 
 
 def frame_digest(frame: Frame) -> str:
-    """What two copies of a frame have in common exactly when they say the same."""
-    return hashlib.blake2b(encode_frame(frame), digest_size=16).hexdigest()
+    """What two copies of a frame have in common exactly when they say the same.
+
+    It is kept with what was applied, so it stays what it is in a later version of this program: a
+    field that comes to records is put at the end of their values, and is "" where it is absent.
+    """
+    said = (
+        *(FRAME_VERSION, frame.instance_id, str(frame.observer), frame.since, frame.last),
+        *(frame.final, frame.lost, *frame.totals.as_tuple()),
+        [_values(item) for item in frame.items],
+    )
+    # The text of a list of numbers, texts and None says all of it, in a quarter of JSON's time.
+    return hashlib.blake2b(repr(said).encode(), digest_size=16).hexdigest()
+
+
+def _values(item: Item) -> list[object]:
+    """All that an item says, but for absent texts at the end."""
+    key = item.key
+    values = [
+        *(key.provider, key.model, key.operation, key.service_tier, key.region),
+        *(key.batch, key.context_class, *item.counts.as_tuple(), str(item.status)),
+    ]
+    if isinstance(item, Aggregate):
+        values += (item.from_seq, item.to_seq, item.bucket, item.coarse, _pairs(item.requests))
+    else:
+        context = item.context
+        values += (
+            *(item.seq, item.at, item.duration_ms, item.ttft_ms, _pairs(item.requests)),
+            *(item.response_id, item.call_id, item.request_model),
+            *(context.session, context.user, context.run, context.parent_run, context.team),
+            *(_pairs(context.labels), item.raw),
+        )
+    while values[-1] == "":
+        values.pop()
+    return values
+
+
+def _pairs(values: Mapping[str, int] | Mapping[str, str]) -> object:
+    return sorted(values.items()) if values else ""
 
 
 def _item(item: Item) -> dict[str, object]:

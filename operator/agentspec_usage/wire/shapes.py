@@ -123,6 +123,10 @@ class Totals(Shape):
     unmetered_calls: Count = 0
 
     def counts(self) -> TokenCounts:
+        return self.counts_of(self.calls, self.unmetered_calls)
+
+    def counts_of(self, calls: int, unmetered_calls: int) -> TokenCounts:
+        """The counts of so many calls, whatever the document says of their number."""
         written = self.cache_write
         return TokenCounts(
             self.input,
@@ -138,6 +142,6 @@ class Totals(Shape):
             self.audio_out,
             self.image_in,
             self.image_out,
-            self.calls,
-            self.unmetered_calls,
+            calls,
+            unmetered_calls,
         )

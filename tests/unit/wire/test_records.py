@@ -104,6 +104,29 @@ def test_frames_have_one_digest_exactly_when_they_say_the_same(
     assert frame_digest(decode_frame(encode_frame(first))) == frame_digest(first)
 
 
+def test_a_digest_stays_what_it_is_in_later_versions() -> None:
+    """It is kept with what was applied: another one would make a conflict of each repetition."""
+    key = records_key("a")
+    counts = TokenCounts(input=7, output=2, calls=1)
+    items = (
+        UsageRecord(1, 1_790_000_000_000, key, counts, response_id="r-1", duration_ms=0),
+        Aggregate(2, 2, 0, key, counts, requests={"web_search": 1}),
+    )
+    frame = Frame(A, Observer.SDK, 0, 2, counts + counts, items, final=True)
+    assert frame_digest(frame) == "99d0de6feb3d8527e71962d4cc8e2b01"
+
+
+@given(st.integers(0, 2), st.booleans(), st.dictionaries(st.text(max_size=2), st.integers(1, 2)))
+def test_aggregates_have_one_digest_exactly_when_they_say_the_same(
+    bucket: int, coarse: bool, requests: dict[str, int]
+) -> None:
+    counts = TokenCounts(input=5, calls=2)
+    plain = Aggregate(1, 2, 0, records_key("a"), counts)
+    other = replace(plain, bucket=bucket, coarse=coarse, requests=requests)
+    first, second = (Frame(A, Observer.SDK, 0, 2, counts, (one,)) for one in (plain, other))
+    assert (frame_digest(first) == frame_digest(second)) is (first == second)
+
+
 @given(bounded_records, st.booleans(), st.booleans())
 def test_a_header_says_what_the_frame_says_but_for_its_items(
     record: UsageRecord, final: bool, lost: bool
