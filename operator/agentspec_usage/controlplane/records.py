@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -47,6 +48,9 @@ class Records:
         self._metrics = metrics
         self._new_instances = new_instances
         self._settings = settings
+        # One: the interpreter runs one thread at a time. Several would take turns with each other
+        # and with the store's writer, and nothing would be done sooner.
+        self._decoder = ThreadPoolExecutor(1, "decode")
 
     async def take(self, request: Request) -> Response:
         """200 after the commit; 202 with the watermarks as they are when that takes too long."""
@@ -55,8 +59,9 @@ class Records:
             body = await read_body(
                 request, MAX_RECORDS_BODY, self._settings.body_timeout, gzip=True
             )
-            # A full body takes a good part of a tenth of a second: the others need not wait for it.
-            frames = await asyncio.to_thread(_decode, body)
+            # A full body takes dozens of milliseconds: other requests need not wait for it.
+            decoding = asyncio.get_running_loop().run_in_executor(self._decoder, _decode, body)
+            frames = await decoding
             agent_id = caller.agent.agent_id
             self._admit(agent_id, frames)
             applied = await self._commits.wait(
