@@ -14,6 +14,7 @@ from agentspec_usage.metering.snapshot import Observer, SeriesRow, UsageSnapshot
 from agentspec_usage.runtime.clock import from_rfc3339
 from agentspec_usage.wire.heartbeat_encoding import encode_heartbeat
 from agentspec_usage.wire.records_encoding import encode_frame, encode_records
+from tests.fixtures.last_month import LAST_MONTH
 from tests.integration.controlplane.processes import ADMIN, ControlPlane
 from tests.integration.controlplane.waiting import until
 from tests.unit.store.values import frame
@@ -23,8 +24,8 @@ __all__ = ["CALLS", "MONTH", "Tenant", "register", "with_batch"]
 CALLS = 2
 """Calls that a tenant reports by records."""
 
-MONTH = "2025-11"
-_AT = "2025-11-09T12:00:00Z"
+MONTH = LAST_MONTH
+_AT = f"{MONTH}-09T12:00:00Z"
 
 
 @dataclass(frozen=True, slots=True)

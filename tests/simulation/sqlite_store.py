@@ -19,6 +19,7 @@ from pathlib import Path
 
 from agentspec_usage.metering.counts import COMPONENTS, ZERO, TokenCounts
 from agentspec_usage.metering.frame import bucket_of
+from agentspec_usage.metering.periods import DAY_MS
 from agentspec_usage.metering.series import SeriesKey
 from agentspec_usage.store.errors import StoreError
 from agentspec_usage.store.sql.instances import watermark_of
@@ -35,8 +36,9 @@ from tests.simulation.laws import hold
 __all__ = ["SqliteFrameStore"]
 
 _AGENT = "agt_" + "0" * 32
-_NOW = 4_000_000_000_000
-"""Later than any clock of a program: what a wrong clock does to times is tested elsewhere."""
+_NOW = 1_700_000_000_000 + 10 * DAY_MS
+"""Days after the programs begin, so later than any of their clocks and no later than is believed:
+what a wrong clock does to times is tested elsewhere."""
 
 _COUNTS = ", ".join(COMPONENTS)
 _KEY_COLUMNS = tuple(field.name for field in fields(SeriesKey))

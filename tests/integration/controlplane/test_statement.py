@@ -8,17 +8,22 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
 from agentspec_usage.metering.counts import TokenCounts
+from agentspec_usage.metering.months import month_span
+from agentspec_usage.metering.periods import DAY_MS
 from agentspec_usage.metering.record import UsageRecord
 from agentspec_usage.metering.series import SeriesKey
-from agentspec_usage.runtime.clock import from_rfc3339
+from agentspec_usage.runtime.clock import to_rfc3339
 from agentspec_usage.wire.records_encoding import encode_frame, encode_records
+from tests.fixtures.last_month import LAST_MONTH
 from tests.integration.controlplane.processes import ADMIN, ControlPlane, control_plane
 from tests.unit.store.values import frame
 
@@ -33,9 +38,12 @@ entries:
 """
 
 
-def record(seq: int, at: str, model: str = "gpt") -> UsageRecord:
+NEPAL = month_span(LAST_MONTH, ZoneInfo("Asia/Kathmandu"))
+
+
+def record(seq: int, at: int, model: str = "gpt") -> UsageRecord:
     counts = TokenCounts(input=1000 * seq, output=100 * seq, calls=1)
-    return UsageRecord(seq, from_rfc3339(at), SeriesKey("openai", model), counts)
+    return UsageRecord(seq, at, SeriesKey("openai", model), counts)
 
 
 def report(plane: ControlPlane, namespace: str, name: str, *records: UsageRecord) -> None:
@@ -60,12 +68,12 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
             running,
             "red",
             "web",
-            record(1, "2025-10-31T18:14:59.999Z"),
-            record(2, "2025-10-31T18:15:00Z"),
-            record(3, "2025-11-30T18:14:59.999Z"),
-            record(4, "2025-11-30T18:15:00Z"),
+            record(1, NEPAL.start - 1),
+            record(2, NEPAL.start),
+            record(3, NEPAL.end - 1),
+            record(4, NEPAL.end),
         )
-        report(running, "blue", "bot", record(1, "2025-11-09T12:00:00Z", "of-our-own"))
+        report(running, "blue", "bot", record(1, NEPAL.start + 9 * DAY_MS, "of-our-own"))
         yield running
 
 
@@ -80,12 +88,12 @@ def run(plane: ControlPlane, *arguments: str) -> subprocess.CompletedProcess[str
 
 
 def test_the_table_adds_up_and_says_what_has_no_price(plane: ControlPlane) -> None:
-    done = run(plane, "--month=2025-11", "--zone=Asia/Kathmandu", "--digits=6")
+    done = run(plane, f"--month={LAST_MONTH}", "--zone=Asia/Kathmandu", "--digits=6")
     assert done.returncode == 0, done.stderr
     text, state = done.stdout.rsplit("\n", 2)[0], done.stdout.splitlines()[-1]
     assert state.startswith("Open: amounts may grow. Ledger ")
     assert text == (
-        "Usage of 2025-11 Asia/Kathmandu\n"
+        f"Usage of {LAST_MONTH} Asia/Kathmandu\n"
         "\n"
         "NAMESPACE   AGENT   MODEL        CALLS   INPUT   OUTPUT   TOKENS       COST\n"
         "red         web     gpt              2   5,000      500    5,500   0.011250   USD\n"
@@ -105,26 +113,26 @@ def test_the_table_adds_up_and_says_what_has_no_price(plane: ControlPlane) -> No
     ],
 )
 def test_a_month_is_that_of_its_zone(plane: ControlPlane, zone: str, tokens: int) -> None:
-    done = run(plane, "--month=2025-11", f"--zone={zone}", "--format=json")
+    done = run(plane, f"--month={LAST_MONTH}", f"--zone={zone}", "--format=json")
     assert json.loads(done.stdout)["tokens"] == tokens
 
 
 def test_csv_has_exact_amounts_and_rounded_ones_that_sum_to_the_total(plane: ControlPlane) -> None:
-    done = run(plane, "--month=2025-11", "--by=namespace", "--format=csv")
+    done = run(plane, f"--month={LAST_MONTH}", "--by=namespace", "--format=csv")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [(row["namespace"], row["exact"], row["amount"]) for row in rows] == [
         ("red", "0.01575", "0.02"),
         ("blue", "", ""),
     ]
-    whole = json.loads(run(plane, "--month=2025-11", "--format=json").stdout)
+    whole = json.loads(run(plane, f"--month={LAST_MONTH}", "--format=json").stdout)
     assert sum(Decimal(row["amount"] or 0) for row in rows) == Decimal(whole["totals"]["USD"])
 
 
 def test_the_control_plane_answers_the_same(plane: ControlPlane) -> None:
-    billed = plane.get(
-        "/api/v1/usage/billing?start_time=2025-11-01&end_time=2025-11-30", headers=ADMIN
-    ).json()
-    whole = json.loads(run(plane, "--month=2025-11", "--format=json", "--digits=12").stdout)
+    month = month_span(LAST_MONTH, UTC)
+    times = f"start_time={to_rfc3339(month.start)}&end_time={to_rfc3339(month.end)}"
+    billed = plane.get(f"/api/v1/usage/billing?{times}", headers=ADMIN).json()
+    whole = json.loads(run(plane, f"--month={LAST_MONTH}", "--format=json", "--digits=12").stdout)
     assert billed["totalTokens"] == whole["tokens"]
     assert Decimal(billed["totalCost"]) == Decimal(whole["totals"]["USD"])
     assert (billed["currency"], billed["unpricedCount"]) == ("USD", 1)

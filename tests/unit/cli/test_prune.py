@@ -28,7 +28,7 @@ def database(tmp_path: Path) -> Path:
         store = SqliteStore(path)
         try:
             start, end = PAST.span.start, PAST.span.end
-            await stored(store, start, start + DAY_MS, end)
+            await stored(store, start, start + DAY_MS, end, now=end)
             await store.close_period(PAST, NOVEMBER)
         finally:
             store.close()

@@ -64,6 +64,14 @@ async def test_a_call_is_in_the_history_with_its_session_its_run_and_its_id(
     assert (call["metadata"]["runId"], call["metadata"]["callId"]) == ("r", "e")
 
 
+async def test_an_event_of_a_clock_that_is_years_behind_is_billed_when_it_came(
+    plane: Plane, bearer: Bearer
+) -> None:
+    await send(plane, bearer, event(timestamp="1970-01-02T00:00:00Z"))
+    await drained(plane)
+    assert plane.rows("SELECT at, claimed_at FROM items") == [(plane.clock.now(), 86_400_000)]
+
+
 async def test_an_id_that_comes_again_counts_once(plane: Plane, bearer: Bearer) -> None:
     await send(plane, bearer, event(eventId="e"))
     answer = await send(plane, bearer, event(eventId="e"), event(eventId="f"))

@@ -47,12 +47,12 @@ async def pruned(
     return dropped
 
 
-async def stored(store: SqlStore, *times: int) -> None:
-    """A call at each time, one frame and so one batch each."""
+async def stored(store: SqlStore, *times: int, now: int = NOVEMBER) -> None:
+    """A call at each time, one frame and so one batch each, received at ``now``."""
     agent = await register(store)
     calls: list[UsageRecord] = []
     for at in times:
         calls.append(call(len(calls) + 1, at))
         totals = sum_counts(one.counts for one in calls)
         one = frame(len(calls) - 1, len(calls), calls[-1], totals=totals)
-        await apply(store, agent, one, now=NOVEMBER)
+        await apply(store, agent, one, now=now)

@@ -15,7 +15,6 @@ from agentspec_usage.metering.snapshot import Observer
 from agentspec_usage.store.errors import StoreError
 from agentspec_usage.store.opening import open_store
 from agentspec_usage.store.proof.rows import DETAIL_COLUMNS
-from agentspec_usage.store.sql.items import MAX_AHEAD_MS
 from agentspec_usage.store.sql.store import SqlStore
 from agentspec_usage.store.values import Agent, Applied, DigestedFrame
 from tests.unit.store.values import (
@@ -222,22 +221,6 @@ async def test_an_aggregate_is_stored_with_its_bucket_and_its_calls(
     assert rows(
         database, "SELECT kind, first_seq, last_seq, at, coarse, calls, unmetered_calls FROM items"
     ) == [("aggregate", 1, 3, NOW - NOW % BUCKET_MS, 1, 3, 1)]
-
-
-@pytest.mark.parametrize(
-    ("at", "stored_at", "claimed"),
-    [
-        pytest.param(NOW + MAX_AHEAD_MS, NOW + MAX_AHEAD_MS, None, id="five minutes ahead"),
-        pytest.param(NOW + MAX_AHEAD_MS + 1, NOW + MAX_AHEAD_MS, NOW + MAX_AHEAD_MS + 1, id="more"),
-        pytest.param(4_000_000_000_000, NOW + MAX_AHEAD_MS, 4_000_000_000_000, id="in 2096"),
-        pytest.param(0, 0, None, id="in 1970"),
-    ],
-)
-async def test_a_clock_that_is_ahead_cannot_date_usage_into_the_future(
-    store: SqlStore, database: str, at: int, stored_at: int, claimed: int | None
-) -> None:
-    await apply(store, await register(store), frame(0, 1, record(1, at=at)))
-    assert rows(database, "SELECT at, claimed_at FROM items") == [(stored_at, claimed)]
 
 
 async def test_a_series_has_one_number_however_often_it_is_used(

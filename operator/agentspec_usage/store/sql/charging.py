@@ -113,6 +113,11 @@ class Priced(NamedTuple):
     priced: int
     estimated: int
 
+    def assumed(self, calls: int) -> Priced:
+        """The same, as an estimate of so many calls: something is assumed of all of them. What has
+        no price is no estimate of one."""
+        return self._replace(estimated=calls) if self.priced or self.pico else self
+
 
 class Charging:
     """Charges by ``book``."""
@@ -121,23 +126,11 @@ class Charging:
         self.book = book
         self._version = book.version
 
-    def charge(
-        self,
-        connection: Connection,
-        dictionaries: Dictionaries,
-        key: SeriesKey,
-        at: int,
-        counts: TokenCounts,
-        requests: Mapping[str, int],
-    ) -> Charged:
-        """What ``counts`` and ``requests`` of series ``key`` cost at ``at`` (ms, UTC)."""
-        priced = self.priced(key, at, counts, requests)
-        return self.charged(connection, dictionaries, priced)
-
     def priced(
         self, key: SeriesKey, at: int, counts: TokenCounts, requests: Mapping[str, int]
     ) -> Priced:
-        """The same, and nothing is written for it."""
+        """What ``counts`` and ``requests`` of series ``key`` cost at ``at`` (ms, UTC); nothing is
+        written for it."""
         prices = self.book.find(key, at) or _UNKNOWN
         made = (
             prices

@@ -1,9 +1,14 @@
 """Items as rows: what of a frame is charged, one row a record or an aggregate; and corrections.
 
-An item's time is its own, but not later than five minutes after it was received: one wrong clock
-cannot date usage into next year. And not before the end of the newest closed period, because what
-was charged for a closed period never changes: what comes late is a correction in the open one. What
-it said itself is kept beside it, and gives its price.
+An item's time is its own as far as that is believed (``metering.believing``): one wrong clock can
+date usage neither into next year nor into 1970. And it is not before the end of the newest closed
+period, because what was charged for a closed period never changes: what comes late is a correction
+in the open one.
+
+The price is that of the believed time. Where ``at`` is another time than the item said,
+``claimed_at`` keeps the other: of a correction when it was used, as far as that is believed, else
+what the item said itself. Then its price rests on an assumption, and it is counted so
+(``estimated``).
 
 The items of one request are gathered and written together, with their sums and as one batch of the
 journal, so that each of them is hashed exactly as it was inserted.
@@ -15,6 +20,7 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from agentspec_usage.metering.believing import believed
 from agentspec_usage.metering.counts import TokenCounts, sum_counts
 from agentspec_usage.metering.frame import Frame, Item
 from agentspec_usage.metering.models import UNATTRIBUTED
@@ -38,10 +44,7 @@ from agentspec_usage.store.sql.instances import InstanceRow
 from agentspec_usage.store.sql.journal import link_batch
 from agentspec_usage.store.sql.rollups import Stored, add_to_rollups
 
-__all__ = ["CALL_KINDS", "LOST", "MAX_AHEAD_MS", "Entry", "NewItems", "closed_until"]
-
-MAX_AHEAD_MS = 5 * 60 * 1000
-"""How far an item's time may be ahead of the receiver's clock."""
+__all__ = ["CALL_KINDS", "LOST", "Entry", "NewItems", "closed_until", "is_assumed"]
 
 CALL_KINDS = ("record", "aggregate", "lost", "estimate")
 """Entries that are usage; the others correct some."""
@@ -76,6 +79,11 @@ class Entry(NamedTuple):
     coarse: int = 0
     correction: int = 0
     requests: str | None = None
+
+
+def is_assumed(claimed_at: int | None, correction: int) -> bool:
+    """Whether an item's time is not its own because its own was not believed."""
+    return claimed_at is not None and not correction
 
 
 def closed_until(connection: Connection) -> int:
@@ -139,12 +147,19 @@ class NewItems:
         return self._dictionaries.series(self._connection, key)
 
     def charged(
-        self, key: SeriesKey, at: int, counts: TokenCounts, requests: Mapping[str, int]
+        self,
+        key: SeriesKey,
+        at: int,
+        counts: TokenCounts,
+        requests: Mapping[str, int],
+        *,
+        assumed: bool = False,
     ) -> Charged:
-        """What that costs by the prices at ``at`` (ms)."""
-        return self._charging.charge(
-            self._connection, self._dictionaries, key, at, counts, requests
-        )
+        """What that costs by the prices at ``at`` (ms); an estimate where that is ``assumed``."""
+        priced = self._charging.priced(key, at, counts, requests)
+        if assumed:
+            priced = priced.assumed(counts.calls)
+        return self._charging.charged(self._connection, self._dictionaries, priced)
 
     def dated(self, at: int, corrected_at: int | None) -> tuple[int, int | None, int]:
         """Where what takes back or charges anew belongs: ``at``, ``claimed_at``, ``correction``.
@@ -244,24 +259,29 @@ class NewItems:
         else:
             kind, first, last = "aggregate", item.from_seq, item.to_seq
             claimed, coarse = item.bucket, int(item.coarse)
-        believed = min(claimed, self._now + MAX_AHEAD_MS)
-        at = max(believed, self._closed_until)
+        used_at = believed(claimed, self._now)
+        at = max(used_at, self._closed_until)
+        correction = int(at > used_at)
+        other = used_at if correction else claimed
+        claimed_at = None if at == other else other
+        assumed = is_assumed(claimed_at, correction)
+        charged = self.charged(item.key, used_at, item.counts, item.requests, assumed=assumed)
         self.add_entry(
             Entry(
                 self.account(agent, team),
                 instance,
                 series,
-                self.charged(item.key, believed, item.counts, item.requests),
+                charged,
                 kind,
                 at,
                 item.counts,
                 first,
                 last,
                 None,
-                None if at == claimed else claimed,
+                claimed_at,
                 str(item.status),
                 coarse,
-                int(at > believed),
+                correction,
                 _json(item.requests),
             ),
             details,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 
+from agentspec_usage.metering.believing import believed
 from agentspec_usage.metering.level import level_of
 from agentspec_usage.metering.snapshot import Observer, UsageSnapshot
 from agentspec_usage.metering.window_levels import WindowLevels
@@ -64,7 +65,7 @@ def observe(
                 continue
             sources[instance] = changed[instance] = windows
             level = windows.used()
-        at = now if observation.seen_at is None else min(observation.seen_at, now)
+        at = now if observation.seen_at is None else min(believed(observation.seen_at, now), now)
         told.append(Told(agent.number, instance, level, at))
     keep_windows(connection, changed)
     report(connection, dictionaries, told)

@@ -25,7 +25,7 @@ from agentspec_usage.store.queries import UsageFilter
 from agentspec_usage.store.sql.charging import Charging
 from agentspec_usage.store.sql.connection import Connection
 from agentspec_usage.store.sql.dictionaries import Dictionaries
-from agentspec_usage.store.sql.items import MAX_AHEAD_MS, NewItems
+from agentspec_usage.store.sql.items import NewItems
 from agentspec_usage.store.sql.journal import head_of, ledger_of
 from agentspec_usage.store.sql.statements import (
     charged_usage,
@@ -153,9 +153,7 @@ def _correction_of_nothing(connection: Connection) -> tuple[str, str] | None:
     """A row that came late for a period which nobody closed: the period was taken away."""
     row = connection.execute(
         "SELECT min(item) FROM items WHERE correction = 1 AND NOT EXISTS ("
-        "SELECT 1 FROM periods WHERE end_at <= items.at "
-        "AND (end_at > items.claimed_at OR end_at > items.received_at + ?))",
-        (MAX_AHEAD_MS,),
+        "SELECT 1 FROM periods WHERE end_at <= items.at AND end_at > items.claimed_at)"
     ).fetchone()
     if row[0] is None:
         return None

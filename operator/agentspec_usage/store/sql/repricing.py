@@ -1,8 +1,9 @@
 """Pricing stored items again, a page at a time, each in one transaction.
 
 What an item is charged is the sum of it and of all entries that correct it. It is compared with
-what the present prices say of the counts that stand, at the item's own time. Where they differ, the
-whole is taken back and charged anew, so that the last charge alone says what an item costs.
+what the present prices say of the counts that stand, at the time when it was used. Where they
+differ, the whole is taken back and charged anew, so that the last charge alone says what an item
+costs.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from agentspec_usage.store.sql.charging import Charged, Charging, Priced, money_
 from agentspec_usage.store.sql.connection import Connection
 from agentspec_usage.store.sql.dictionaries import SERIES_COLUMNS, Dictionaries, Numbered
 from agentspec_usage.store.sql.instances import InstanceRow
-from agentspec_usage.store.sql.items import CALL_KINDS, MAX_AHEAD_MS, Entry, NewItems
+from agentspec_usage.store.sql.items import CALL_KINDS, Entry, NewItems, is_assumed
 from agentspec_usage.store.sql.pruned import pruned_until
 from agentspec_usage.store.sql.sums import condition_of
 
@@ -37,8 +38,8 @@ _CHARGED = (
 )
 
 _PAGE = f"""
-    SELECT items.item, items.kind, items.at, items.claimed_at, items.received_at,
-    items.correction, items.requests, items.account, accounts.hash,
+    SELECT items.item, items.kind, items.at, items.claimed_at, items.correction, items.requests,
+    items.account, accounts.hash,
     items.instance, instances.hash, items.series, series.hash,
     {_SERIES}, {_CHARGED}, {_COUNTS}
     FROM items JOIN accounts USING (account) JOIN agents USING (agent)
@@ -57,12 +58,15 @@ _AT_ONCE = 500
 
 @dataclass(slots=True)
 class _Standing:
-    """An item, and the sum of it and of what corrects it."""
+    """An item, and the sum of it and of what corrects it.
+
+    ``assumed`` is whether its price is an estimate at any prices; ``corrected_at`` is when a
+    correction was used.
+    """
 
     item: int
-    kind: str
+    assumed: bool
     at: int
-    own_at: int
     corrected_at: int | None
     requests: dict[str, int]
     account: Numbered
@@ -102,9 +106,10 @@ def reprice(
     for one in page:
         if not any(one.counts.as_tuple()):
             continue
-        priced = charging.priced(one.key, one.own_at, one.counts, one.requests)
-        if one.kind == "estimate" and (priced.priced or priced.pico):
-            priced = priced._replace(estimated=one.counts.calls)
+        used_at = one.at if one.corrected_at is None else one.corrected_at
+        priced = charging.priced(one.key, used_at, one.counts, one.requests)
+        if one.assumed:
+            priced = priced.assumed(one.counts.calls)
         if _is_same(one, priced):
             continue
         changed += 1
@@ -167,18 +172,16 @@ def _page(
 
 
 def _standing(row: Sequence[Any]) -> _Standing:
-    item, kind, at, claimed_at, received_at, correction, requests, *rest = row
+    item, kind, at, claimed_at, correction, requests, *rest = row
     account, instance, series = Numbered(*rest[:2]), InstanceRow(*rest[2:4]), Numbered(*rest[4:6])
     key, rest = rest[6 : 6 + len(SERIES_COLUMNS)], rest[6 + len(SERIES_COLUMNS) :]
     price, hashed, currency, milli, pico, priced, estimated, *counts = rest
     named = dict(zip(SERIES_COLUMNS, key, strict=True))
     named["batch"] = bool(named["batch"])
-    own_at = at if claimed_at is None else min(claimed_at, received_at + MAX_AHEAD_MS)
     return _Standing(
         item,
-        kind,
+        kind == "estimate" or is_assumed(claimed_at, correction),
         at,
-        own_at,
         claimed_at if correction else None,
         json.loads(requests) if requests else {},
         account,

@@ -266,10 +266,8 @@ def _estimate(
     part: TailPart[int],
 ) -> Entry:
     number, key = series
-    charged = new.charged(key, part.bucket, part.counts, {})
-    if charged.priced or charged.milli or charged.pico:
-        # Every call of it: that it was made is known, and nothing else of it is.
-        charged = charged._replace(estimated=part.counts.calls)
+    # That the calls were made is known, and nothing else of them is.
+    charged = new.charged(key, part.bucket, part.counts, {}, assumed=True)
     at = max(part.bucket, new.closed_until)
     return Entry(
         account=new.account(agent, ""),

@@ -12,8 +12,9 @@ and accounts are numbers: the same few are repeated a million times. ``prices`` 
 number the prices themselves (``card``), so that a charge can be computed again, bit by bit,
 whatever became of the catalogue.
 
-``at`` is the time by which an item is summed up. ``claimed_at`` is the item's own where that is
-another: too far ahead of the clock, or in a period that was closed (``correction``).
+``at`` is the time by which an item is summed up. ``claimed_at`` is another one where there is one:
+of a ``correction`` when it was used, in a period that was closed; else what the item said itself,
+of a clock that is not believed.
 
 Items and sums have no foreign keys: each would be looked up for each row, and what they could tell
 is told by the proof, which reads every row with what it refers to.
