@@ -58,7 +58,7 @@ def cost_said(used: Used, currency: str) -> CostSaid | None:
     part in the amount, as those without a price.
     """
     tokens = _tokens(used)
-    priced = {name: cost for name, cost in used.items() if name and (cost.tokens or cost.pico)}
+    priced = {name: cost for name, cost in used.items() if name}
     if not priced:
         return CostSaid("Unpriced", unpriced_tokens=tokens) if tokens else None
     shown = currency if currency in priced else max(priced, key=lambda each: priced[each].tokens)

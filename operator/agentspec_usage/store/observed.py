@@ -35,7 +35,8 @@ class Cost:
 
 
 Used = Mapping[str, Cost]
-"""What was used in a period, by currency; empty where nothing was."""
+"""What was used in a period, by currency; empty where nothing was, and without a currency in which
+nothing is charged any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,11 @@ from agentspec_usage.controlplane.settings import ControlPlaneSettings
 from agentspec_usage.controlplane.settling import Settling
 from agentspec_usage.metering.counts import MAX_COUNT, TokenCounts
 from agentspec_usage.metering.frame import Frame
+from agentspec_usage.metering.series import SeriesKey
 from agentspec_usage.metering.snapshot import Observer, SeriesRow, UsageReading, UsageSnapshot
 from agentspec_usage.pricebook.price_file import read_price_book
+from agentspec_usage.pricing.book import PriceBook
+from agentspec_usage.status.charges import charge_display, charges_of
 from agentspec_usage.store.sql.charging import NO_PRICES
 from agentspec_usage.wire.observed_answer import (
     AgentSaid,
@@ -35,17 +38,22 @@ from tests.unit.store.values import GPT, INSTANCE, OTHER_INSTANCE, frame, record
 DAY_MS = 86_400_000
 DOLLAR = 10**12
 
-BOOK = read_price_book(
-    """
-currency: USD
+
+def book(price: int, currency: str = "USD", model: str = "gpt") -> PriceBook:
+    """So many units of the currency a token, so that sums can be read."""
+    return read_price_book(
+        f"""
+currency: {currency}
 entries:
-  - match: {provider: openai, model: gpt}
+  - match: {{provider: openai, model: "{model}"}}
     from: 2020-01-01
-    tiers: [{aboveInputTokens: 0, input: "1000000", output: "1000000"}]
+    tiers: [{{aboveInputTokens: 0, input: "{price}000000", output: "{price}000000"}}]
 """,
-    NO_PRICES,
-)
-"""A dollar a token, so that sums can be read."""
+        NO_PRICES,
+    )
+
+
+BOOK, IN_EUROS, EVERYTHING = book(1), book(2, "EUR"), book(1, model="*")
 
 
 @pytest.fixture
@@ -281,6 +289,55 @@ async def test_usage_without_a_price_is_no_amount(plane: Plane) -> None:
     assert found.cost == CostSaid("Unpriced", unpriced_tokens=9)
     found = await said(plane, observation(snapshot(4, OTHER_INSTANCE)))
     assert found.cost == CostSaid("Estimated", 4 * DOLLAR, "USD", unpriced_tokens=9)
+
+
+@pytest.mark.parametrize(
+    ("books", "cost", "shown"),
+    [
+        pytest.param(
+            [NO_PRICES, BOOK], CostSaid("Exact", 3 * DOLLAR, "USD"), "$3.00", id="a price at last"
+        ),
+        pytest.param(
+            [BOOK, NO_PRICES], CostSaid("Unpriced", unpriced_tokens=3), "?", id="no price any more"
+        ),
+        pytest.param(
+            [BOOK, IN_EUROS], CostSaid("Exact", 6 * DOLLAR, "EUR"), "€6.00", id="another currency"
+        ),
+    ],
+)
+async def test_after_pricing_again_the_cost_is_that_of_the_new_prices(
+    tmp_path: Path, books: Sequence[PriceBook], cost: CostSaid, shown: str
+) -> None:
+    database, settings = tmp_path / "usage.db", ControlPlaneSettings()
+    async with running_plane(database, settings, book=books[0]) as plane:
+        await deliver(plane, await plane.bearer(runtime="k8s", namespace="team"), 3)
+    async with running_plane(database, settings, book=books[1]) as plane:
+        told = await plane.http.post("/usage/reprice", json={"month": "2026-09"}, headers=ADMIN)
+        assert told.json()["changed"] == 3
+        answer = await hand_in(plane, observation(snapshot(3)))
+    (agent,) = answer.agents
+    assert (agent.cost, agent.today, agent.month) == (
+        *(cost, PeriodSaid(3, cost), PeriodSaid(3, cost)),
+    )
+    charges = charges_of(agent, today_ends=answer.today_ends, month_ends=answer.month_ends)
+    display = charge_display(charges, TokenCounts(input=3, calls=3))
+    assert (display["cost"], display["month"]) == (shown, shown)
+
+
+async def test_a_part_that_lost_its_price_is_told_beside_the_rest(tmp_path: Path) -> None:
+    """One call has a price in either book, the other in the first alone."""
+    database, settings = tmp_path / "usage.db", ControlPlaneSettings()
+    one = TokenCounts(input=1, calls=1)
+    other = record(2, counts=one, key=SeriesKey("openai", "retired"))
+    body = encode_records([encode_frame(frame(0, 2, record(1, counts=one), other))])
+    async with running_plane(database, settings, book=EVERYTHING) as plane:
+        key = await plane.bearer(runtime="k8s", namespace="team")
+        assert (await plane.http.post("/usage/records", content=body, headers=key)).is_success
+        question = Observation("team", "agent")
+        assert (await said(plane, question)).cost == CostSaid("Exact", 2 * DOLLAR, "USD")
+    async with running_plane(database, settings, book=BOOK) as plane:
+        await plane.http.post("/usage/reprice", json={"month": "2026-09"}, headers=ADMIN)
+        assert (await said(plane, question)).cost == CostSaid("Exact", DOLLAR, "USD", 1)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,9 @@ entries:
 
 
 TOKENS = "SELECT coalesce(sum(input + output), 0) FROM day_sums WHERE start >= ? AND start < ?"
+TOKENS_BY_CURRENCY = """
+    SELECT currency, sum(input + output) FROM day_sums JOIN prices USING (price)
+    WHERE start >= ? AND start < ? GROUP BY currency HAVING sum(input + output) <> 0"""
 MONEY = """
     SELECT currency, sum(milli), sum(pico) FROM day_sums JOIN prices USING (price)
     WHERE start >= ? AND start < ? AND currency <> '' GROUP BY currency"""
@@ -239,6 +242,13 @@ def check(database: str) -> None:
         tokens = sum(row.consumed_quantity or 0 for row in made if row.consumed_unit == "Tokens")
         beside = sum(one.quantity for one in unpriced_of(found) if one.meter.endswith("Tokens"))
         assert [(tokens + beside,)] == rows(database, TOKENS, *span)
+        by_currency = dict[str, Decimal | int]({"": beside})
+        for row in made:
+            if row.consumed_unit == "Tokens":
+                known = by_currency.get(row.billing_currency, 0)
+                by_currency[row.billing_currency] = known + (row.consumed_quantity or 0)
+        kept = {name: count for name, count in by_currency.items() if count}
+        assert kept == dict(rows(database, TOKENS_BY_CURRENCY, *span))
         assert not any(row.charge_category == "Adjustment" for row in made)
 
 

@@ -115,8 +115,8 @@ def test_new_prices_take_the_old_amount_back_and_charge_anew(database: str) -> N
     kinds = "SELECT kind, corrects, calls, priced, milli FROM items ORDER BY item"
     assert rows(database, kinds) == [
         ("record", None, 1, 1, 5142),
-        ("reversal", 1, 0, -1, -5143),  # thousandths are rounded down, the rest is above
-        ("charge", 1, 0, 1, 6142),
+        ("reversal", 1, -1, -1, -5143),  # thousandths are rounded down, the rest is above
+        ("charge", 1, 1, 1, 6142),
     ]
     assert priced_again(database, DEARER) == Repriced(1, 0)
     assert priced_again(database, BOOK) == Repriced(1, 1, (Money(-(10**12)),))

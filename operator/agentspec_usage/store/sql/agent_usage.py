@@ -12,7 +12,7 @@ from agentspec_usage.metering.counts import ZERO, TokenCounts
 from agentspec_usage.metering.periods import Span, pieces_of
 from agentspec_usage.metering.series import SeriesKey
 from agentspec_usage.pricing.book import PriceBook
-from agentspec_usage.store.observed import AgentUsage, Cost
+from agentspec_usage.store.observed import AgentUsage, Cost, Used
 from agentspec_usage.store.queries import AgentName
 from agentspec_usage.store.sql.charging import money_of_sums, summed_money
 from agentspec_usage.store.sql.connection import Connection
@@ -54,9 +54,9 @@ def agent_usage(
     in_today, in_month, in_all = costs
     return {
         name: AgentUsage(
-            in_today.get(agent.number, {}),
-            in_month.get(agent.number, {}),
-            in_all.get(agent.number, {}),
+            _used(in_today, agent.number),
+            _used(in_month, agent.number),
+            _used(in_all, agent.number),
             left.get(agent.number, ZERO),
         )
         for name, agent in agents.items()
@@ -99,6 +99,12 @@ def _add_tail(
             _add(costs, agent, money.currency, Cost(counts.total, money.pico, estimated=True))
         else:
             _add(costs, agent, "", Cost(counts.total))
+
+
+def _used(costs: _Costs, agent: int) -> Used:
+    """Without a currency of which nothing is left, because all of it was priced in another one."""
+    of_agent = costs.get(agent, {})
+    return {name: cost for name, cost in of_agent.items() if cost.tokens or cost.pico}
 
 
 def _add(costs: _Costs, agent: int, currency: str, cost: Cost) -> None:

@@ -1,9 +1,8 @@
 """Standing estimates, and how delivered calls take them back.
 
 An estimate is an entry like others; what stands of it is the sum of it and of all entries that
-correct it. Taking back is another entry below zero, a *reversal*: of the counts under the prices
-that the estimate was made with, and of the money under those that it has now, which are others
-where it was priced anew.
+correct it. Taking back is another entry below zero, a *reversal*, under the prices that the
+estimate has now, which are others than at first where it was priced anew.
 
 What is left of an estimate costs what its counts cost by its own price card, so that estimates that
 are taken back piece by piece leave nothing, to the last digit, and no catalogue is asked that may
@@ -13,7 +12,7 @@ loses its estimates; in a closed period neither changes, and both come as correc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agentspec_usage.metering.counts import COMPONENTS, ZERO, TokenCounts
@@ -58,7 +57,7 @@ class _Price:
 
 @dataclass(slots=True)
 class _Standing:
-    """An estimate and everything that corrected it, summed up."""
+    """An estimate and everything that corrected it, summed up; ``price`` is that of now."""
 
     item: int
     at: int
@@ -67,7 +66,6 @@ class _Standing:
     series: Numbered
     context_class: int
     price: _Price
-    now: _Price
     counts: list[int] = field(default_factory=lambda: [0] * len(COMPONENTS))
     pico: int = 0
     priced: int = 0
@@ -87,8 +85,7 @@ def take_back(
     falls: dict[int, TokenCounts] = {}
     for fall in taken_back(estimates, delivered, new.series(LOST).number):
         one = standing[fall.item]
-        for entry in _reversals(new, instance, one, fall.counts):
-            new.add_entry(entry)
+        new.add_entry(_reversal(new, instance, one, fall.counts))
         falls[fall.key] = falls.get(fall.key, ZERO) + fall.counts
     return falls
 
@@ -107,10 +104,10 @@ def _standing(connection: Connection, instance: int) -> dict[int, _Standing]:
             one = found.get(item)
             if one is None:
                 owner, cell = Numbered(account, of_account), Numbered(series, of_series)
-                one = _Standing(item, at, corrected_at, owner, cell, context_class, price, price)
+                one = _Standing(item, at, corrected_at, owner, cell, context_class, price)
                 found[item] = one
             if kind == "charge":
-                one.now = price
+                one.price = price
             one.counts = [a + b for a, b in zip(one.counts, counts, strict=True)]
             one.pico += money_of(milli, pico, "").pico
             one.priced += priced
@@ -118,36 +115,20 @@ def _standing(connection: Connection, instance: int) -> dict[int, _Standing]:
     return found
 
 
-def _reversals(
-    new: NewItems, instance: InstanceRow, one: _Standing, fall: TokenCounts
-) -> Iterable[Entry]:
+def _reversal(new: NewItems, instance: InstanceRow, one: _Standing, fall: TokenCounts) -> Entry:
     left = TokenCounts(*one.counts).increase_since(fall)
     milli, pico = split(Money(_cost(one, left) - one.pico))
     priced = (left.calls if one.priced else 0) - one.priced
     estimated = (left.calls if one.estimated else 0) - one.estimated
-    money = Charged(one.now.number, one.now.hash, milli, pico, priced, estimated)
-    below = TokenCounts(*(-count for count in fall.as_tuple()))
-    if one.now == one.price:
-        yield _reversal(new, instance, one, money, below)
-        return
-    yield _reversal(
-        new, instance, one, Charged(one.price.number, one.price.hash, 0, 0, 0, 0), below
-    )
-    yield _reversal(new, instance, one, money, ZERO)
-
-
-def _reversal(
-    new: NewItems, instance: InstanceRow, one: _Standing, charged: Charged, counts: TokenCounts
-) -> Entry:
     at, claimed_at, correction = new.dated(one.at, one.corrected_at)
     return Entry(
         account=one.account,
         instance=instance,
         series=one.series,
-        charged=charged,
+        charged=Charged(one.price.number, one.price.hash, milli, pico, priced, estimated),
         kind="reversal",
         at=at,
-        counts=counts,
+        counts=TokenCounts(*(-count for count in fall.as_tuple())),
         corrects=one.item,
         claimed_at=claimed_at,
         correction=correction,
@@ -156,7 +137,7 @@ def _reversal(
 
 def _cost(one: _Standing, counts: TokenCounts) -> int:
     """What ``counts`` cost by the prices that the estimate has now, in 10^-12."""
-    price = one.now
+    price = one.price
     if not price.card:
         return 0
     prices = read_card(

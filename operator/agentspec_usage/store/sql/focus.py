@@ -5,7 +5,7 @@ hold little else:
 
 * what came late for a closed period, which is to be told apart and belongs to the day it was used;
 * units beside tokens, which are in no sum;
-* which calls were priced anew, whose counts stay in the sum of their first price (``focus_moves``).
+* which calls were priced anew, whose units stay with their first price (``focus_moves``).
 
 A sum that does not add up (``pricing.focus.lines``) is given item by item, each with what takes it
 back. Everything is read at one moment and a day at a time.

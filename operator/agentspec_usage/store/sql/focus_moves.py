@@ -1,10 +1,11 @@
-"""Calls that were priced anew: their counts follow their money, from one price's sum to another's.
+"""Calls that were priced anew: all that they used follows their money, from one price's sum to
+another's.
 
-The journal has the counts once, under the first price. A new price is a reversal of the money, and
-a charge of the other amount, both without counts. So the sum under the first price has counts that
-nobody pays by it any more, and the sum under the newest has money without counts. Read in the order
-in which they were written, the entries of one item say what moved: a charge takes what stands of
-the counts to its own price, and a reversal that takes counts back takes them from where they are.
+A new price is a reversal under the old price, and a charge of the other amount. Both have the
+tokens, but the units beside tokens are in the item alone, under its first price; and in journals of
+earlier versions so are the tokens. Read in the order in which they were written, the entries of one
+item say what is to be moved: a charge takes what stands to its own price, and a reversal that takes
+counts back takes them from where they are.
 """
 
 from __future__ import annotations

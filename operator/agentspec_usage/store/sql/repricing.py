@@ -4,6 +4,10 @@ What an item is charged is the sum of it and of all entries that correct it. It 
 what the present prices say of the counts that stand, at the time when it was used. Where they
 differ, the whole is taken back and charged anew, so that the last charge alone says what an item
 costs.
+
+Counts go with their money: the reversal has them below zero under the old prices, the charge has
+them under the new ones. So a sum by price, or by currency, has the tokens that are paid by it, and
+what has no price (any more) is in the sum without one.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agentspec_usage.metering.counts import COMPONENTS, ZERO, TokenCounts
+from agentspec_usage.metering.counts import COMPONENTS, TokenCounts
 from agentspec_usage.metering.series import SeriesKey
 from agentspec_usage.pricing.money import Money, by_currency
 from agentspec_usage.runtime.clock import to_rfc3339
@@ -136,7 +140,8 @@ def _is_same(one: _Standing, priced: Priced) -> bool:
 def _entries(new: NewItems, one: _Standing, charged: Charged) -> Iterator[Entry]:
     back = Charged(*one.price, *split(Money(-one.pico)), -one.priced, -one.estimated)
     at, claimed_at, correction = new.dated(one.at, one.corrected_at)
-    for kind, money in (("reversal", back), ("charge", charged)):
+    below = TokenCounts(*(-count for count in one.counts.as_tuple()))
+    for kind, money, counts in (("reversal", back, below), ("charge", charged, one.counts)):
         yield Entry(
             account=one.account,
             instance=one.instance,
@@ -144,7 +149,7 @@ def _entries(new: NewItems, one: _Standing, charged: Charged) -> Iterator[Entry]
             charged=money,
             kind=kind,
             at=at,
-            counts=ZERO,
+            counts=counts,
             corrects=one.item,
             claimed_at=claimed_at,
             correction=correction,

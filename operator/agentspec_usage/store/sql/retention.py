@@ -53,7 +53,7 @@ _HELD = f"""
         WHERE kind = 'estimate' AND item > ? AND item <= ?
         UNION ALL
         SELECT corrects, {", ".join(COMPONENTS)} FROM items
-        WHERE kind = 'reversal' AND corrects IN
+        WHERE corrects IN
             (SELECT item FROM items WHERE kind = 'estimate' AND item > ? AND item <= ?)
     ) AS estimates GROUP BY root HAVING {" OR ".join(f"sum({name}) <> 0" for name in COMPONENTS)}"""
 """What a row that stays corrects, and estimates that still stand."""

@@ -12,10 +12,7 @@ _COUNTS = ", ".join(COMPONENTS)
 
 _LARGEST = (MAX_COUNT + 1) // 2
 
-_OF_ESTIMATES = (
-    "kind = 'estimate' OR (kind = 'reversal' "
-    "AND corrects IN (SELECT item FROM items WHERE kind = 'estimate'))"
-)
+_OF_ESTIMATES = "kind = 'estimate' OR corrects IN (SELECT item FROM items WHERE kind = 'estimate')"
 
 _NONE = " AND ".join(f"{name} = 0" for name in COMPONENTS)
 

@@ -3,8 +3,8 @@
 An entry carries its counts and its money, so that what proves the one proves the other. ``record``,
 ``aggregate`` and ``lost`` are calls; ``estimate`` is usage that was reported and never delivered.
 Nothing is ever updated: a ``reversal`` takes back another entry or a part of it, with counts and
-money below zero, and a ``charge`` is the new price of an entry whose old one a reversal took back.
-So every sum is a plain sum of entries.
+money below zero, and a ``charge`` is an entry with its new price, whose old one a reversal took
+back. So every sum is a plain sum of entries, also one by price or by currency.
 
 An item is narrow and typed, because pricing and sums read all of them; ``item_details`` is what
 only a search reads, and what can be erased on request while the counts stay. Price contexts, prices
