@@ -8,11 +8,15 @@ import sys
 
 from agentspec_usage.cli.months import read_month, read_zone
 from agentspec_usage.errors import MissingExtraError, SettingsError, UsageError
+from agentspec_usage.metering.months import CLOSE_GRACE_HOURS
 from agentspec_usage.runtime.clock import SystemClock, to_rfc3339
 
 __all__ = ["register"]
 
 _DATABASE = "the SQLite file, or a postgresql:// URL"
+
+_LONGEST_GRACE = 744
+"""A month: longer, and the next one could be closed as early as this one."""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -57,6 +61,24 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     _add_period(close)
     close.add_argument("--price-book", default="", metavar="FILE", help="as the control plane's")
+    close.add_argument(
+        "--close-grace-hours",
+        type=_hours,
+        default=CLOSE_GRACE_HOURS,
+        metavar="HOURS",
+        help="after the month's end, before which it is closed only with --early (default: 24)",
+    )
+    close.add_argument(
+        "--early",
+        action="store_true",
+        help="close it while usage of it may still be under way, which then is a correction",
+    )
+    close.add_argument(
+        "--begin",
+        action="store_true",
+        help="close it as the first month although there is usage of earlier ones, which then "
+        "stays outside of every closed month",
+    )
     close.set_defaults(func=_close)
 
 
@@ -64,6 +86,13 @@ def _add_period(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--database", required=True, help=_DATABASE)
     parser.add_argument("--month", required=True, metavar="YYYY-MM", help="such as 2026-11")
     parser.add_argument("--zone", default="UTC", help="the zone whose month it is (default: UTC)")
+
+
+def _hours(text: str) -> float:
+    hours = float(text)
+    if not 0 <= hours <= _LONGEST_GRACE:
+        raise argparse.ArgumentTypeError(f"{text}: expected 0 to {_LONGEST_GRACE}")
+    return hours
 
 
 def _print(arguments: argparse.Namespace) -> int:
@@ -107,14 +136,16 @@ def _close(arguments: argparse.Namespace) -> int:
     try:
         from agentspec_usage.pricebook.opening import open_price_book
         from agentspec_usage.store.opening import open_existing
-        from agentspec_usage.store.periods import Period
+        from agentspec_usage.store.periods import Period, closing_rules
     except ModuleNotFoundError as error:
         raise MissingExtraError("closing a month", "controlplane") from error
     span = read_month(arguments.month, read_zone(arguments.zone))
     period = Period(arguments.month, arguments.zone, span)
+    hours = arguments.close_grace_hours
+    rules = closing_rules(hours, early=arguments.early, begin=arguments.begin)
     store = open_existing(arguments.database, open_price_book(arguments.price_book))
     try:
-        closed = asyncio.run(store.close_period(period, SystemClock().now()))
+        closed = asyncio.run(store.close_period(period, SystemClock().now(), rules))
     finally:
         store.close()
     print(

@@ -34,6 +34,7 @@ from agentspec_usage.store.periods import (
     Period,
     PeriodError,
     PeriodStore,
+    closing_rules,
 )
 from agentspec_usage.wire import strict_json
 from agentspec_usage.wire.shapes import wire_error
@@ -53,6 +54,10 @@ class PeriodBody(BaseModel):
 
     month: _Month
     zone: _Zone = "UTC"
+    early: bool = Field(False, description="also while usage of it may still be under way")
+    begin: bool = Field(
+        False, description="also as the first one though there is usage of earlier months"
+    )
 
 
 class PeriodAnswer(BaseModel):
@@ -107,8 +112,10 @@ class Periods:
         with self._gate.room():
             body = decode_period(await read_body(request, _MAX_BODY, self._settings.body_timeout))
         period = Period(body.month, body.zone, span_of(body.month, body.zone))
+        hours = self._settings.close_grace_hours
+        rules = closing_rules(hours, early=body.early, begin=body.begin)
         try:
-            closed = await self._store.close_period(period, self._clock.now())
+            closed = await self._store.close_period(period, self._clock.now(), rules)
         except PeriodError as error:
             raise Refusal(HTTPStatus.CONFLICT, str(error)) from error
         return JSONResponse(_answer(closed).model_dump(by_alias=True))

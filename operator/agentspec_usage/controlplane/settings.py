@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
+from agentspec_usage.metering.months import CLOSE_GRACE_HOURS
 from agentspec_usage.wire.program_settings import LogFormat, LogLevel, Port, ProgramSettings
 
 __all__ = ["ControlPlaneSettings"]
@@ -105,6 +106,13 @@ class ControlPlaneSettings(ProgramSettings):
         le=744,
         description="hours after which usage that was seen and not delivered is charged"
         " as an estimate",
+    )
+    close_grace_hours: float = Field(
+        CLOSE_GRACE_HOURS,
+        ge=0,
+        le=744,
+        description="hours after a month's end before which it is closed only when asked to be"
+        " closed early; 0 closes one that is over",
     )
     retain_months: int = Field(
         0,

@@ -20,11 +20,14 @@ from agentspec_usage.store.proof.chain import Head
 __all__ = [
     "DIMENSIONS",
     "PROVISIONAL",
+    "WHEN_OVER",
     "ClosedPeriod",
+    "ClosingRules",
     "Period",
     "PeriodError",
     "PeriodStatement",
     "PeriodStore",
+    "closing_rules",
     "correction_of",
 ]
 
@@ -34,6 +37,8 @@ DIMENSIONS = ("namespace", "cost-center", "team", "agent", "model", "note")
 PROVISIONAL = "provisional"
 """The note of what was used and is in no charge yet."""
 
+_HOUR_MS = 60 * 60 * 1000
+
 
 def correction_of(period: str) -> str:
     """The note of what came after its own period was closed; "" is an earlier one than any."""
@@ -41,7 +46,7 @@ def correction_of(period: str) -> str:
 
 
 class PeriodError(StoreError):
-    """The period cannot be closed: it is not over, or not the next one."""
+    """The period cannot be closed: it is not over for long enough, or not the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,27 @@ class Period:
     name: str
     zone: str
     span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ClosingRules:
+    """What whoever closes a period asks for beyond its being over and the next one.
+
+    ``grace`` (ms) is how long after its end what is under way may still come; ``begin`` whether it
+    may be the first one although there is usage before it, which then is in no closed period.
+    """
+
+    grace: int = 0
+    begin: bool = True
+
+
+WHEN_OVER = ClosingRules()
+"""Nothing beyond that."""
+
+
+def closing_rules(hours: float, *, early: bool, begin: bool) -> ClosingRules:
+    """Of a program whose grace is so many hours, and what it was asked for on purpose."""
+    return ClosingRules(0 if early else int(hours * _HOUR_MS), begin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +104,9 @@ class PeriodStatement:
 class PeriodStore(Protocol):
     """A store that charges by period."""
 
-    async def close_period(self, period: Period, now: int) -> ClosedPeriod:
+    async def close_period(
+        self, period: Period, now: int, rules: ClosingRules = WHEN_OVER
+    ) -> ClosedPeriod:
         """Close ``period``, or say how it was closed. Raises ``PeriodError``."""
         ...
 

@@ -20,6 +20,7 @@ SETTINGS = {
     "remoteWriteRate": 3,
     "zone": "Asia/Kathmandu",
     "settleHours": 48,
+    "closeGraceHours": 36,
     "eventFlushInterval": 9,
     "cluster": "prod-1",
     "keyDays": 30,

@@ -76,6 +76,48 @@ async def test_a_month_is_closed_and_what_comes_late_is_charged_in_the_next(plan
     ]
 
 
+async def close(plane: Plane, **asked: Any) -> tuple[int, str]:
+    answer = await plane.http.post("/usage/periods", json=asked, headers=ADMIN)
+    return answer.status_code, answer.json().get("detail", "")
+
+
+async def test_a_month_is_closed_when_what_is_under_way_has_come_or_early_on_purpose(
+    plane: Plane,
+) -> None:
+    october = from_rfc3339("2026-10-01T00:00:00Z")
+    plane.clock.pass_seconds((october - plane.clock.now()) / 1000)
+    status, detail = await close(plane, month="2026-09")
+    assert status == 409
+    assert "expected it to be closed from 2026-10-02T00:00:00.000Z on" in detail
+    assert await close(plane, month="2026-09", early=True) == (200, "")
+    assert await close(plane, month="2026-09") == (200, ""), "it is answered as it was closed"
+
+
+async def test_the_grace_is_that_of_the_settings(tmp_path: Path) -> None:
+    for hours, statuses in ((0, [200]), (36, [409, 200])):
+        database, settings = tmp_path / f"{hours}.db", ControlPlaneSettings(close_grace_hours=hours)
+        async with running_plane(database, settings) as plane:
+            october = from_rfc3339("2026-10-01T00:00:00Z")
+            plane.clock.pass_seconds((october - plane.clock.now()) / 1000)
+            found = [(await close(plane, month="2026-09"))[0]]
+            if hours:
+                plane.clock.pass_seconds(hours * 3600)
+                found.append((await close(plane, month="2026-09"))[0])
+            assert found == statuses
+
+
+async def test_the_first_month_that_is_closed_leaves_no_earlier_one_out_unless_asked_to(
+    plane: Plane,
+) -> None:
+    until_october_ends(plane)
+    key = await plane.bearer("web", namespace="red", runtime="k8s")
+    await report(plane, key, 0, call(1, "2026-07-31T23:59:59Z"))
+    status, detail = await close(plane, month="2026-09")
+    assert status == 409
+    assert "there is usage of 2026-07 UTC, before 2026-09" in detail
+    assert await close(plane, month="2026-09", begin=True) == (200, "")
+
+
 async def test_a_statement_has_the_dimensions_that_were_asked_for(plane: Plane) -> None:
     until_october_ends(plane)
     key = await plane.bearer("web", namespace="red", runtime="k8s")
@@ -126,6 +168,10 @@ async def test_a_month_is_priced_again_by_the_prices_of_now(tmp_path: Path) -> N
                 "zone: expected",
             ),
             id="no zone",
+        ),
+        pytest.param(
+            *("POST", "/usage/periods", {"month": "2026-09", "early": "yes"}, 422, "early: "),
+            id="neither true nor false",
         ),
         pytest.param(
             *("POST", "/usage/reprice", {"month": "2026-09", "cursor": "x"}, 422, "cursor"),

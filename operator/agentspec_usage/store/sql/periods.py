@@ -19,10 +19,18 @@ from agentspec_usage.pricing.book import PriceBook
 from agentspec_usage.pricing.money import Money
 from agentspec_usage.pricing.statement import Usage
 from agentspec_usage.runtime.clock import to_rfc3339
-from agentspec_usage.store.periods import ClosedPeriod, Period, PeriodError, PeriodStatement
+from agentspec_usage.store.periods import (
+    WHEN_OVER,
+    ClosedPeriod,
+    ClosingRules,
+    Period,
+    PeriodError,
+    PeriodStatement,
+)
 from agentspec_usage.store.proof.chain import Head
 from agentspec_usage.store.queries import UsageFilter
 from agentspec_usage.store.sql.charging import Charging
+from agentspec_usage.store.sql.closable import check_closable
 from agentspec_usage.store.sql.connection import Connection
 from agentspec_usage.store.sql.dictionaries import Dictionaries
 from agentspec_usage.store.sql.items import NewItems
@@ -47,6 +55,7 @@ def close_period(
     charging: Charging,
     period: Period,
     now: int,
+    rules: ClosingRules = WHEN_OVER,
 ) -> ClosedPeriod:
     """Close ``period``, inside the transaction that is open. One that is closed stays as it is."""
     closed = closed_periods(connection)
@@ -60,10 +69,7 @@ def close_period(
             f"that begins at {to_rfc3339(closed[-1].period.span.end)}, where the last closed one "
             "ends"
         )
-    if span.end > now:
-        raise PeriodError(
-            f"{period.name} {period.zone} ends at {to_rfc3339(span.end)}: expected one that is over"
-        )
+    check_closable(connection, period, now, rules, first=not closed)
     new = NewItems(connection, dictionaries, charging, now)
     bill_tail(connection, new, span.end)
     new.write()

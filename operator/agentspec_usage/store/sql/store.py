@@ -22,7 +22,13 @@ from agentspec_usage.store.errors import (
 )
 from agentspec_usage.store.events import CheckedBatch, FlushedEvents
 from agentspec_usage.store.observed import AgentUsage
-from agentspec_usage.store.periods import ClosedPeriod, Period, PeriodStatement
+from agentspec_usage.store.periods import (
+    WHEN_OVER,
+    ClosedPeriod,
+    ClosingRules,
+    Period,
+    PeriodStatement,
+)
 from agentspec_usage.store.proof.checkpoints import SignedCheckpoint
 from agentspec_usage.store.proof.verified import Verified
 from agentspec_usage.store.queries import (
@@ -185,9 +191,13 @@ class SqlStore:
         except self._database.errors as error:
             raise StoreUnavailableError(self._database.reason(error)) from error
 
-    async def close_period(self, period: Period, now: int) -> ClosedPeriod:
+    async def close_period(
+        self, period: Period, now: int, rules: ClosingRules = WHEN_OVER
+    ) -> ClosedPeriod:
         return await self._write(
-            lambda c: periods.close_period(c, self._dictionaries, self._charging, period, now)
+            lambda c: periods.close_period(
+                c, self._dictionaries, self._charging, period, now, rules
+            )
         )
 
     async def reprice(
