@@ -41,8 +41,7 @@ STORE_MUTANTS = (
         "items without their watermark",
         (
             "frames",
-            "    move_watermark(connection, instance.number, verdict.next, now,"
-            " lost=bool(verdict.missing))\n",
+            "    move_watermark(connection, instance.number, verdict.next, now, lost=lost)\n",
             "",
         ),
     ),
@@ -50,7 +49,7 @@ STORE_MUTANTS = (
         "what was lost is not stored",
         (
             "frames",
-            "        new.add_lost(agent, instance, frame, verdict.missing)\n",
+            "        new.add_lost(agent, instance, frame, verdict.missing, skipped)\n",
             "        pass\n",
         ),
     ),

@@ -107,6 +107,14 @@ TAIL_MUTANTS = (
         ),
     ),
     _mutant(
+        "verifying passes over a raised watermark",
+        (
+            "store.sql.differences",
+            "WHERE instances.seq > coalesce(own.seqs, 0)",
+            "WHERE instances.seq < 0",
+        ),
+    ),
+    _mutant(
         "late usage is nobody's tail",
         ("store.sql.provisional", "late = span.start <= closed", "late = False"),
     ),
@@ -122,9 +130,10 @@ TAIL_MUTANTS = (
         "frames of one request take back the same estimates",
         (
             "store.sql.frames",
-            "            _store(connection, new, deliveries, of_agent, frame, verdict, now)\n",
+            "            lost = _store(connection, new, deliveries, of_agent, frame, verdict,"
+            " now)\n",
             """\
-            _store(connection, new, deliveries, of_agent, frame, verdict, now)
+            lost = _store(connection, new, deliveries, of_agent, frame, verdict, now)
             deliveries.settle()
             deliveries = Deliveries(new)
 """,

@@ -55,6 +55,12 @@ _NAMESPACE, _NAME, _POD = "team", "agent", "pod"
 
 MODELS = (SeriesKey("openai", "gpt"), SeriesKey("openai", "o3"), SeriesKey("us", "of-our-own"))
 
+_TAMPERING = {
+    "a watermark that was raised": "UPDATE instances SET seq = seq + 1 WHERE instance = "
+    "(SELECT max(instance) FROM instances)",
+}
+"""What an attacker would gain by, each a statement that leaves everything else as it was."""
+
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)" for name in COMPONENTS)
 
 
@@ -226,7 +232,7 @@ class TailWorld:
 
     def check(self) -> None:
         """Every law that holds between any two steps."""
-        difference = first_difference(self.database) or first_changed_period(self.database)
+        difference = self._difference()
         hold("I12", difference is None, difference)
         charged = {
             instance: TokenCounts(*counts)
@@ -268,6 +274,21 @@ class TailWorld:
             )
             hold("I4", stored == instance.totals(len(instance.calls)), f"{stored} is stored")
         self.check()
+        self._check_tampering()
+
+    def _difference(self) -> tuple[str, str] | None:
+        """What verifying finds beside the rows, which nobody here edits."""
+        return first_difference(self.database) or first_changed_period(self.database)
+
+    def _check_tampering(self) -> None:
+        """Nothing that is kept beside the rows can be changed without its being found."""
+        for what, statement in _TAMPERING.items():
+            self.database.execute("SAVEPOINT tampering")
+            changed = self.database.execute(statement).rowcount
+            found = self._difference()
+            self.database.execute("ROLLBACK TO tampering")
+            self.database.execute("RELEASE tampering")
+            hold("I12", not changed or found is not None, f"{what} is not found")
 
     def _tell(self, snapshot: UsageSnapshot, seen_at: int | None) -> None:
         reading = UsageReading((snapshot,))

@@ -8,12 +8,12 @@ import psycopg
 import pytest
 
 from agentspec_usage.metering.counts import COMPONENTS, TokenCounts, sum_counts
-from agentspec_usage.metering.frame import BUCKET_MS, Aggregate, bucket_of
+from agentspec_usage.metering.frame import BUCKET_MS, Aggregate, Frame, bucket_of
 from agentspec_usage.metering.record import CallContext, CallStatus
 from agentspec_usage.metering.series import SeriesKey
 from agentspec_usage.metering.snapshot import Observer
 from agentspec_usage.store.errors import StoreError
-from agentspec_usage.store.opening import open_store
+from agentspec_usage.store.opening import open_store, verify_database
 from agentspec_usage.store.proof.rows import DETAIL_COLUMNS
 from agentspec_usage.store.sql.store import SqlStore
 from agentspec_usage.store.values import Agent, Applied, DigestedFrame
@@ -30,6 +30,7 @@ from tests.unit.store.values import (
 
 ITEMS = "SELECT kind, first_seq, last_seq FROM items ORDER BY item"
 COUNTS = ", ".join(COMPONENTS)
+PLENTY = TokenCounts(input=10**6, output=10**6, calls=100)
 
 
 def total(database: str, path: str = "applied") -> TokenCounts:
@@ -124,6 +125,32 @@ async def test_what_was_lost_is_an_item_of_its_own_that_makes_the_totals_right(
     assert rows(
         database, "SELECT model, at FROM items JOIN series USING (series) WHERE kind = 'lost'"
     ) == [("__unattributed__", NOW + 7)]
+
+
+@pytest.mark.parametrize(
+    ("lost", "covered"),
+    [
+        pytest.param(
+            frame(2, 10, items=(), totals=frame(0, 2).totals, lost=True),
+            (3, 10),
+            id="calls of which nothing is known",
+        ),
+        pytest.param(frame(2, 4, totals=PLENTY), (5, 4), id="calls missing beside others"),
+        pytest.param(frame(2, 4, record(3)), (4, 4), id="fewer items than calls"),
+    ],
+)
+async def test_items_cover_every_seq_up_to_the_watermark_whatever_is_lost(
+    store: SqlStore, database: str, lost: Frame, covered: tuple[int, int]
+) -> None:
+    agent = await register(store)
+    await apply(store, agent, frame(0, 2))
+    applied = await apply(store, agent, lost)
+    assert applied.rolled_back == (INSTANCE,)
+    assert rows(database, ITEMS)[-1] == ("lost", *covered)
+    assert stored(database) == total(database) == lost.totals
+    assert verify_database(database).finding is None
+    await apply(store, agent, frame(lost.last, lost.last + 1, totals=PLENTY + PLENTY))
+    assert verify_database(database).finding is None
 
 
 async def test_the_end_of_an_instance_is_stored_without_a_call(

@@ -76,7 +76,7 @@ EDITS = [
     pytest.param("UPDATE pruned SET until = until + 900000", LEFT, id="another end"),
     pytest.param("DELETE FROM pruned", "row 1: it is missing", id="no mark"),
     pytest.param("UPDATE pruned_cells SET input = input + 1", LEFT, id="a total"),
-    pytest.param("UPDATE pruned_cells SET last_seq = last_seq + 1", LEFT, id="a seq"),
+    pytest.param("UPDATE pruned_cells SET seqs = seqs + 1", LEFT, id="seqs"),
     pytest.param("DELETE FROM pruned_cells", LEFT, id="totals that are gone"),
     pytest.param("DELETE FROM items WHERE item = 2", LEFT, id="a row that stayed"),
     pytest.param("UPDATE items SET input = 5 WHERE item = 2", "row 2", id="a number of it"),
@@ -93,6 +93,7 @@ EDITS = [
         "instance_totals: instance 1",
         id="the total of an instance",
     ),
+    pytest.param("UPDATE instances SET seq = seq + 1", "instances: instance 1", id="a watermark"),
     pytest.param("UPDATE batches SET root = hash WHERE batch = 1", "batch 1", id="a batch"),
     pytest.param("DELETE FROM items WHERE item = 5", "row 5: it is missing", id="a newer row"),
 ]
@@ -121,11 +122,27 @@ def test_an_edit_of_any_column_of_the_seal_is_found(
         assert LEFT in now.found()
 
 
-@pytest.mark.parametrize("column", ["last_seq", *COMPONENTS])
+@pytest.mark.parametrize("column", ["seqs", *COMPONENTS])
 def test_an_edit_of_any_total_of_dropped_rows_is_found(ledger: Ledger, column: str) -> None:
     with ledger.opened() as now:
         now.change(f"UPDATE pruned_cells SET {column} = {column} + 1")
         assert now.found() == f"{LEFT}: the totals of dropped rows are not what they were"
+
+
+@pytest.mark.parametrize("change", [1, -1])
+async def test_the_watermark_of_an_instance_whose_rows_all_were_dropped_is_proved(
+    database: str, change: int
+) -> None:
+    store = open_store(database)
+    await stored(store, *TIMES[:3])
+    await store.close_period(AUGUST, NOVEMBER)
+    assert await pruned(store, AUGUST.span.end, made_signer()) == 3
+    store.close()
+    assert verify_database(database).finding is None
+    with edited(database) as connection:
+        connection.execute("UPDATE instances SET seq = seq + ?", (change,))
+    found = str(verify_database(database).finding)
+    assert found.startswith(f"instances: instance 1: seq is {'above' if change > 0 else 'below'}")
 
 
 async def test_what_another_key_signed_is_named(database: str) -> None:

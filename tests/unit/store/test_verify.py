@@ -17,8 +17,9 @@ from agentspec_usage.store.opening import open_store, verify_database
 from agentspec_usage.store.proof.rows import DETAIL_COLUMNS, ROW_COLUMNS
 from agentspec_usage.store.proof.signing import new_key_pair, signed_by
 from agentspec_usage.store.sql.connection import Connection
+from agentspec_usage.store.sql.instances import instance_hash
 from tests.unit.store.ledgers import Ledger, call
-from tests.unit.store.values import apply, frame, register
+from tests.unit.store.values import OTHER_INSTANCE, apply, edited, frame, register
 
 ROWS = 12
 
@@ -178,6 +179,12 @@ def test_an_edit_of_any_detail_of_a_row_names_the_row(ledger: Ledger, column: st
             id="a watermark",
         ),
         pytest.param(
+            "UPDATE instances SET seq = 13",
+            "instances: instance 1: seq is above its rows': calls that never came would count as "
+            "stored",
+            id="a watermark that was raised",
+        ),
+        pytest.param(
             "UPDATE instance_totals SET output = 0 WHERE path = 'applied'",
             "instance_totals: instance 1: applied is not the sum of its rows",
             id="an instance's totals",
@@ -231,6 +238,33 @@ def test_a_chain_that_was_cut_off_shows_by_a_checkpoint_that_was_kept_outside(
         )
 
 
+def test_an_instance_of_no_rows_that_claims_to_have_calls_is_named(ledger: Ledger) -> None:
+    """The calls of a process that is only beginning would be taken for stored."""
+    hashed = instance_hash(OTHER_INSTANCE, "sdk")
+    columns = "instance, agent, instance_id, observer, first_seen_at, seq, hash"
+    with ledger.opened() as now:
+        now.change(
+            f"INSERT INTO instances ({columns}) VALUES (9, 1, ?, 'sdk', 0, 1, ?)",
+            values=(OTHER_INSTANCE, hashed),
+        )
+        assert now.found().startswith("instances: instance 9: seq is above its rows'")
+        now.change("UPDATE instances SET seq = 0 WHERE instance = 9")
+        assert now.found() == "", "one that nothing was heard of but its id"
+
+
+async def test_a_raised_watermark_from_which_calls_went_on_is_named(database: str) -> None:
+    store = open_store(database)
+    agent = await register(store)
+    await apply(store, agent, frame(0, 3))
+    with edited(database) as connection:
+        connection.execute("UPDATE instances SET seq = 5")
+    assert (await apply(store, agent, frame(3, 5))).items == 0, "taken for stored"
+    assert (await apply(store, agent, frame(5, 6))).items == 1
+    store.close()
+    found = str(verify_database(database).finding)
+    assert found.startswith("instances: instance 1: seq is above its rows'")
+
+
 SUMMED = (*COMPONENTS, "milli", "pico", "priced", "estimated")
 
 
@@ -251,6 +285,7 @@ def _cut_off_last_batch(connection: Connection) -> None:
     names = ", ".join(COMPONENTS)
     sums = ", ".join(f"sum({name})" for name in COMPONENTS)
     for statement in (
+        "UPDATE instances SET seq = 9",
         "DELETE FROM items WHERE item > 9",
         "DELETE FROM item_details WHERE item > 9",
         "DELETE FROM batches WHERE batch = 4",

@@ -12,7 +12,7 @@ from agentspec_usage.metering.frame import BUCKET_MS
 from agentspec_usage.metering.periods import DAY_MS, Span
 from agentspec_usage.store.sql.connection import Connection
 from agentspec_usage.store.sql.dialect import Dialect
-from agentspec_usage.store.sql.items import CALL_KINDS
+from agentspec_usage.store.sql.items import CALL_KINDS, SEQS
 from agentspec_usage.store.sql.rollups import BUCKETS, DAYS
 from agentspec_usage.store.sql.tail_differences import compared, first_tail_difference
 
@@ -112,10 +112,10 @@ def _instances_that_differ(dialect: Dialect) -> str:
     something = " OR ".join(f"kept.{name} > 0" for name in COMPONENTS)
     return f"""
     WITH own AS MATERIALIZED (
-        SELECT instance, max(last_seq) AS last_seq, {sums} FROM (
-            SELECT instance, last_seq, {names} FROM items
+        SELECT instance, {dialect.summed_count("seqs")} AS seqs, {sums} FROM (
+            SELECT instance, {SEQS} AS seqs, {names} FROM items
             WHERE kind IN ('record', 'aggregate', 'lost')
-            UNION ALL SELECT instance, last_seq, {names} FROM pruned_cells) AS told
+            UNION ALL SELECT instance, seqs, {names} FROM pruned_cells) AS told
         GROUP BY instance),
     kept AS (SELECT * FROM instance_totals WHERE path = 'applied')
     SELECT instance, told, wrong FROM (
@@ -127,5 +127,9 @@ def _instances_that_differ(dialect: Dialect) -> str:
         FROM kept LEFT JOIN own USING (instance) WHERE own.instance IS NULL AND ({something})
         UNION ALL SELECT own.instance, 'instances',
             'seq is below its rows'': they would be taken again'
-        FROM own JOIN instances USING (instance) WHERE own.last_seq > instances.seq
+        FROM own JOIN instances USING (instance) WHERE own.seqs > instances.seq
+        UNION ALL SELECT instances.instance, 'instances',
+            'seq is above its rows'': calls that never came would count as stored'
+        FROM instances LEFT JOIN own USING (instance)
+        WHERE instances.seq > coalesce(own.seqs, 0)
     ) AS differing ORDER BY told DESC, instance LIMIT 1"""

@@ -20,7 +20,7 @@ from agentspec_usage.store.sql.instances import (
     move_watermark,
     watermark_of,
 )
-from agentspec_usage.store.sql.items import NewItems
+from agentspec_usage.store.sql.items import NewItems, seqs_skipped
 from agentspec_usage.store.sql.tail import Deliveries
 from agentspec_usage.store.values import Applied, DigestedFrame
 
@@ -52,10 +52,10 @@ def apply_frames(
             answers.gaps[frame.instance_id] = verdict.have
             continue
         if isinstance(verdict, Apply):
-            _store(connection, new, deliveries, of_agent, frame, verdict, now)
+            lost = _store(connection, new, deliveries, of_agent, frame, verdict, now)
             answers.durable[frame.instance_id] = verdict.next.seq
             items += len(frame.items)
-            if verdict.missing:
+            if lost:
                 rolled_back.append(frame.instance_id)
         else:
             answers.durable[frame.instance_id] = verdict.watermark.seq
@@ -75,10 +75,15 @@ def _store(
     frame: Frame,
     verdict: Apply,
     now: int,
-) -> None:
+) -> bool:
+    """Whether calls were durable once and are gone."""
     instance = instance_row(connection, agent.number, frame.instance_id, frame.observer, now)
     brought = new.add(agent, instance, frame)
-    if verdict.missing:
-        new.add_lost(agent, instance, frame, verdict.missing)
-    move_watermark(connection, instance.number, verdict.next, now, lost=bool(verdict.missing))
-    deliveries.add(instance, frame.totals, brought, verdict.missing)
+    skipped = seqs_skipped(frame)
+    lost = bool(verdict.missing) or skipped > 0
+    if lost:
+        # Also of nothing: items cover every seq up to the watermark, which proves it.
+        new.add_lost(agent, instance, frame, verdict.missing, skipped)
+    move_watermark(connection, instance.number, verdict.next, now, lost=lost)
+    deliveries.add(instance, frame.totals, brought, verdict.missing if lost else None)
+    return lost

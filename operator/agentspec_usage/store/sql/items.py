@@ -44,13 +44,28 @@ from agentspec_usage.store.sql.instances import InstanceRow
 from agentspec_usage.store.sql.journal import link_batch
 from agentspec_usage.store.sql.rollups import Stored, add_to_rollups
 
-__all__ = ["CALL_KINDS", "LOST", "Entry", "NewItems", "closed_until", "is_assumed"]
+__all__ = [
+    "CALL_KINDS",
+    "LOST",
+    "SEQS",
+    "Entry",
+    "NewItems",
+    "closed_until",
+    "is_assumed",
+    "seqs_skipped",
+]
 
 CALL_KINDS = ("record", "aggregate", "lost", "estimate")
 """Entries that are usage; the others correct some."""
 
 LOST = SeriesKey(UNATTRIBUTED.provider, UNATTRIBUTED.model, operation="")
 """The series of calls of which only the sum is known."""
+
+SEQS = """
+    CASE kind WHEN 'record' THEN 1 WHEN 'aggregate' THEN calls
+    WHEN 'lost' THEN last_seq - first_seq + 1 ELSE 0 END"""
+"""How many of its instance's seqs an item covers, in SQL: all items of an instance together cover
+every seq up to its watermark. Calls that are missing beside others of their frame cover none."""
 
 SALT_BYTES = 16
 _SALTS_AT_ONCE = 128
@@ -90,6 +105,12 @@ def closed_until(connection: Connection) -> int:
     """The end (ms) of the newest closed period; 0 when none was closed."""
     row = connection.execute("SELECT max(end_at) FROM periods").fetchone()
     return int(row[0] or 0)
+
+
+def seqs_skipped(frame: Frame) -> int:
+    """How many of the frame's seqs none of its items covers: of a lost frame all of them."""
+    covered = sum(1 if isinstance(i, UsageRecord) else i.counts.calls for i in frame.items)
+    return frame.last - frame.since - covered
 
 
 class _Salts:
@@ -181,9 +202,15 @@ class NewItems:
         return {number: sum_counts(counts) for number, counts in brought.items()}
 
     def add_lost(
-        self, agent: AgentRow, instance: InstanceRow, frame: Frame, missing: TokenCounts
+        self,
+        agent: AgentRow,
+        instance: InstanceRow,
+        frame: Frame,
+        missing: TokenCounts,
+        skipped: int,
     ) -> None:
-        """What is known of calls that were acknowledged once and are here no more."""
+        """What is known of calls that were acknowledged once and are here no more: their sum, and
+        that the frame skips so many seqs. Either may be nothing."""
         # This clock may be behind that of whoever closed the period.
         at = max(self._now, self._closed_until)
         self.add_entry(
@@ -197,7 +224,7 @@ class NewItems:
                 claimed_at=None if at == self._now else self._now,
                 correction=int(at > self._now),
                 counts=missing,
-                first_seq=frame.since + 1,
+                first_seq=frame.last - skipped + 1,
                 last_seq=frame.last,
             )
         )

@@ -34,7 +34,7 @@ _MARK = """
 _KEPT = "SELECT item, leaf FROM items WHERE item <= ? ORDER BY item"
 
 _CELLS = f"""
-    SELECT instances.hash, series.hash, last_seq, {", ".join(f"cells.{n}" for n in COMPONENTS)}
+    SELECT instances.hash, series.hash, seqs, {", ".join(f"cells.{n}" for n in COMPONENTS)}
     FROM pruned_cells AS cells LEFT JOIN instances USING (instance) LEFT JOIN series USING (series)
     ORDER BY cells.instance, cells.series"""
 

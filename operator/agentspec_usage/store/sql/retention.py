@@ -26,6 +26,7 @@ from agentspec_usage.store.retention import PruningPlan, Seal
 from agentspec_usage.store.sql.connection import Connection
 from agentspec_usage.store.sql.dialect import Dialect
 from agentspec_usage.store.sql.differences import first_changed_sum
+from agentspec_usage.store.sql.items import SEQS
 from agentspec_usage.store.sql.journal import ledger_of
 from agentspec_usage.store.sql.pruned import (
     hash_of_kept,
@@ -184,14 +185,13 @@ def _add_to_cells(dialect: Dialect) -> str:
     sums = ", ".join(dialect.summed_count(f"items.{name}") for name in COMPONENTS)
     added = ", ".join(
         f"{name} = {dialect.least(f'pruned_cells.{name} + excluded.{name}', str(MAX_COUNT))}"
-        for name in COMPONENTS
+        for name in ("seqs", *COMPONENTS)
     )
-    newest = dialect.greatest("pruned_cells.last_seq", "excluded.last_seq")
     return (
-        f"INSERT INTO pruned_cells (instance, series, last_seq, {', '.join(COMPONENTS)}) "
-        f"SELECT instance, series, max(last_seq), {sums} FROM items "
+        f"INSERT INTO pruned_cells (instance, series, seqs, {', '.join(COMPONENTS)}) "
+        f"SELECT instance, series, {dialect.summed_count(SEQS)}, {sums} FROM items "
         "WHERE item >= ? AND item <= ? GROUP BY instance, series "
-        f"ON CONFLICT (instance, series) DO UPDATE SET last_seq = {newest}, {added}"
+        f"ON CONFLICT (instance, series) DO UPDATE SET {added}"
     )
 
 

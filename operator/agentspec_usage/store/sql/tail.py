@@ -149,13 +149,15 @@ class Deliveries:
         instance: InstanceRow,
         totals: TokenCounts,
         brought: Mapping[int, TokenCounts],
-        missing: TokenCounts,
+        missing: TokenCounts | None,
     ) -> None:
-        """A frame that ended at ``totals`` was applied; ``missing`` was lost before it."""
+        """A frame that ended at ``totals`` was applied; ``missing`` was lost before it and is an
+        item, also of nothing.
+        """
         cells = self._brought.setdefault(instance, {})
         for series, counts in brought.items():
             cells[series] = cells.get(series, ZERO) + counts
-        if missing:
+        if missing is not None:
             series = self._new.series(LOST).number
             cells[series] = cells.get(series, ZERO) + missing
         self._told[instance] = self._told.get(instance, ZERO).join(totals)

@@ -19,8 +19,10 @@ of a clock that is not believed.
 Items and sums have no foreign keys: each would be looked up for each row, and what they could tell
 is told by the proof, which reads every row with what it refers to.
 
-No index is on the items' seqs: an instance's watermark alone keeps a call from being stored twice.
-The one on their times grows at its end, as the table does.
+No index is on the items' seqs: an instance's watermark (``seq``) alone keeps a call from being
+stored twice. The instance's items cover every seq up to it, also where the calls are known only as
+a sum or not at all (``lost``): so a watermark that was raised shows. The index on their times grows
+at its end, as the table does.
 """
 
 __all__ = ["COUNT_COLUMNS", "ITEMS"]

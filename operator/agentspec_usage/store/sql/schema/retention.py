@@ -1,7 +1,7 @@
 """What stays of rows that were dropped by policy: enough to prove everything that is left.
 
 ``pruned`` says how far the journal was dropped, and seals what is left of it. ``pruned_cells`` are
-the sums of the dropped rows by instance and series, with the newest seq among them: what is kept of
+the sums of the dropped rows by instance and series, and how many seqs they cover: what is kept of
 an instance is these and its rows. ``pruned_sessions`` is the last dropped link of each session of
 usage events, which the next link follows.
 """
@@ -26,7 +26,7 @@ CREATE TABLE pruned (
 CREATE TABLE pruned_cells (
     instance INTEGER NOT NULL REFERENCES instances,
     series INTEGER NOT NULL REFERENCES series,
-    last_seq INTEGER NOT NULL,
+    seqs INTEGER NOT NULL,
 {COUNT_COLUMNS},
     PRIMARY KEY (instance, series)
 ) STRICT, WITHOUT ROWID;
