@@ -115,6 +115,23 @@ TAIL_MUTANTS = (
         ),
     ),
     _mutant(
+        "a period is closed and the chain does not say so",
+        ("store.sql.periods", "    link_closing(connection, made.hash, now)\n", ""),
+    ),
+    _mutant(
+        "verifying passes over a period that is gone",
+        (
+            "store.sql.period_checks",
+            "in zip_longest(closed, closings):",
+            "in zip(closed, closings, strict=False):",
+        ),
+        (
+            "store.sql.period_checks",
+            "in zip(written, closings, strict=True):",
+            "in zip(written, closings, strict=False):",
+        ),
+    ),
+    _mutant(
         "late usage is nobody's tail",
         ("store.sql.provisional", "late = span.start <= closed", "late = False"),
     ),

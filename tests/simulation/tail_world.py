@@ -32,8 +32,10 @@ from agentspec_usage.store.sql.differences import first_difference
 from agentspec_usage.store.sql.frames import apply_frames
 from agentspec_usage.store.sql.heartbeats import keep_heartbeat
 from agentspec_usage.store.sql.instances import durable_seqs
+from agentspec_usage.store.sql.journal import stored_batches
 from agentspec_usage.store.sql.observing import observe
-from agentspec_usage.store.sql.periods import close_period, closed_periods, first_changed_period
+from agentspec_usage.store.sql.period_checks import first_changed_period
+from agentspec_usage.store.sql.periods import close_period, closed_periods
 from agentspec_usage.store.sql.provisional import tails_in
 from agentspec_usage.store.sql.tail import settle_tails
 from agentspec_usage.store.sqlite.connection import SqliteConnection
@@ -58,6 +60,9 @@ MODELS = (SeriesKey("openai", "gpt"), SeriesKey("openai", "o3"), SeriesKey("us",
 _TAMPERING = {
     "a watermark that was raised": "UPDATE instances SET seq = seq + 1 WHERE instance = "
     "(SELECT max(instance) FROM instances)",
+    "a period that was taken away": "DELETE FROM periods WHERE end_at = "
+    "(SELECT max(end_at) FROM periods)",
+    "all periods that were taken away": "DELETE FROM periods",
 }
 """What an attacker would gain by, each a statement that leaves everything else as it was."""
 
@@ -278,7 +283,8 @@ class TailWorld:
 
     def _difference(self) -> tuple[str, str] | None:
         """What verifying finds beside the rows, which nobody here edits."""
-        return first_difference(self.database) or first_changed_period(self.database)
+        closings = [batch for batch, *_ in stored_batches(self.database) if batch.closes]
+        return first_difference(self.database) or first_changed_period(self.database, closings)
 
     def _check_tampering(self) -> None:
         """Nothing that is kept beside the rows can be changed without its being found."""

@@ -21,9 +21,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "verify",
         help="prove that stored usage was not changed",
         description="Read a usage database again and check that every row is what was accepted, in "
-        "its order, that no row was added or removed, and that the kept sums are those of the "
-        "rows. Names the first that is wrong; exit code 1 then. It needs the database alone, also "
-        "of a backup, or beside control planes that run.",
+        "its order, that no row was added or removed, that closed months are those that were "
+        "closed, and that the kept sums are those of the rows. Names the first that is wrong; exit "
+        "code 1 then. It needs the database alone, also of a backup, or beside control planes that "
+        "run.",
     )
     verify.add_argument(
         "--database", required=True, help="the SQLite file, or the server's postgresql:// URL"
@@ -96,6 +97,8 @@ def _verify(arguments: argparse.Namespace) -> int:
     print(f"{found.signed} signed heads{checked}")
     if found.unsigned_rows and found.finding is None:
         print(f"{found.unsigned_rows} rows came after the last signed head")
+    if found.unsigned_periods and found.finding is None:
+        print(f"{found.unsigned_periods} periods were closed after the last signed head")
     if found.finding is None:
         print("ok")
         return 0

@@ -65,6 +65,7 @@ class VerifyAnswer(BaseModel):
     batches: int | None = None
     signed_heads: int | None = None
     unsigned_rows: int | None = None
+    unsigned_periods: int | None = None
     erased_rows: int | None = None
     dropped_rows: int | None = None
     verified_at: str | None = None
@@ -125,6 +126,7 @@ class Verification:
                 "batches": found.batches,
                 "signed_heads": found.signed,
                 "unsigned_rows": found.unsigned_rows,
+                "unsigned_periods": found.unsigned_periods,
                 "erased_rows": found.erased,
                 "dropped_rows": found.dropped.rows if found.dropped else 0,
                 "verified_at": to_rfc3339(self._at),

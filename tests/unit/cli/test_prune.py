@@ -53,7 +53,8 @@ def test_old_calls_are_dropped_once_and_verify_tells_of_them(
         assert said == f"{rows} rows of before 2024-02-01T00:00:00.000Z were dropped\n"
     assert main(["verify", f"--database={database}", f"--public-key={public}"]) == 0
     said = capsys.readouterr().out
-    assert "1 rows in 3 batches verified" in said
+    assert "1 rows in 4 batches verified" in said
+    assert "1 periods were closed after the last signed head" in said
     assert "2 rows of before 2024-02-01T00:00:00.000Z were dropped by policy" in said
 
 

@@ -34,6 +34,7 @@ async def test_an_untouched_journal_is_found_to_be_so(plane: Plane) -> None:
     assert (await ask(plane))["ok"] is None, "nobody waits for the first reading"
     found = await verified(plane)
     assert (found["ok"], found["rows"], found["batches"], found["unsignedRows"]) == (True, 3, 1, 3)
+    assert found["unsignedPeriods"] == 0
 
 
 async def test_a_row_that_was_changed_is_named_and_an_old_answer_is_not_given_for_ever(

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC
-from hashlib import sha256
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -23,6 +22,7 @@ from agentspec_usage.store.opening import open_store, verify_database
 from agentspec_usage.store.periods import Period, PeriodError, PeriodStatement
 from agentspec_usage.store.queries import UsageFilter
 from agentspec_usage.store.sql.store import SqlStore
+from tests.unit.store.forging import rewrite_chain, rewrite_period
 from tests.unit.store.test_charges import BOOK, GPT
 from tests.unit.store.values import apply, edited, frame, register, rows
 
@@ -270,18 +270,13 @@ async def test_a_statement_that_names_another_head_of_the_journal_is_named(
 ) -> None:
     one = call(1, SEPTEMBER.span.start)
     await apply(priced_store, await register(priced_store), frame(0, 1, one), now=NOVEMBER)
-    closed = await priced_store.close_period(SEPTEMBER, NOVEMBER)
+    await priced_store.close_period(SEPTEMBER, NOVEMBER)
     ((text,),) = rows(database, "SELECT statement FROM periods")
     document = json.loads(text)
     document["head"]["hash"] = "00" * 32
     forged = json.dumps(document, separators=(",", ":"), sort_keys=True)
-    span = SEPTEMBER.span
-    said = f"2026-09\nUTC\n{span.start}\n{span.end}\n{closed.closed_at}\n{forged}"
     with edited(database) as connection:
-        connection.execute(
-            "UPDATE periods SET statement = ?, hash = ?",
-            (forged, sha256(said.encode()).hexdigest()),
-        )
+        rewrite_chain(connection, {2: rewrite_period(connection, "2026-09", statement=forged)})
     finding = "period 2026-09: its statement was made at another batch"
     assert str(verify_database(database).finding) == finding
 
@@ -295,5 +290,6 @@ async def test_a_correction_of_a_period_that_was_taken_away_is_named(
     assert verify_database(database).finding is None
     with edited(database) as connection:
         connection.execute("DELETE FROM periods")
+        rewrite_chain(connection, {1: None})
     finding = "row 1: it is a correction, and no period was closed before it"
     assert str(verify_database(database).finding) == finding

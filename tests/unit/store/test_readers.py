@@ -35,7 +35,9 @@ def test_what_is_committed_during_a_read_is_not_in_it(database: str) -> None:
         reading = readers.submit(twice)
         assert looked.wait(10)
         with edited(database) as writer:
-            writer.execute("INSERT INTO batches VALUES (1, ?, 1, 1, ?, 1, ?)", (b"0", b"0", b"0"))
+            writer.execute(
+                "INSERT INTO batches VALUES (1, ?, 1, 1, ?, 1, NULL, ?)", (b"0", b"0", b"0")
+            )
         committed.set()
         assert reading.result(10) == (0, 0)
         assert readers.submit(lambda c: c.execute(COUNT).fetchone()[0]).result(10) == 1

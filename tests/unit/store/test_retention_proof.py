@@ -17,7 +17,10 @@ from agentspec_usage.store.periods import Period
 from agentspec_usage.store.proof.checkpoints import SignedCheckpoint
 from agentspec_usage.store.proof.signing import Signer
 from agentspec_usage.store.queries import UsageFilter
+from agentspec_usage.store.retention import PruningPlan
+from agentspec_usage.store.sql.store import SqlStore
 from tests.unit.metering.usage_events import drawing, event
+from tests.unit.store.forging import rewrite_period
 from tests.unit.store.ledgers import Ledger, checks_of, good
 from tests.unit.store.old_calls import (
     TIMES,
@@ -26,7 +29,7 @@ from tests.unit.store.old_calls import (
     stored,
 )
 from tests.unit.store.test_charges import BOOK
-from tests.unit.store.test_periods import AUGUST, NOVEMBER, SEPTEMBER
+from tests.unit.store.test_periods import AUGUST, NOVEMBER, OCTOBER, SEPTEMBER
 from tests.unit.store.test_repricing import DEARER
 from tests.unit.store.test_tail import (
     MICRO,
@@ -143,6 +146,55 @@ async def test_the_watermark_of_an_instance_whose_rows_all_were_dropped_is_prove
         connection.execute("UPDATE instances SET seq = seq + ?", (change,))
     found = str(verify_database(database).finding)
     assert found.startswith(f"instances: instance 1: seq is {'above' if change > 0 else 'below'}")
+
+
+@pytest.mark.parametrize(
+    ("name", "finding"),
+    [
+        pytest.param("2026-08", f"{LEFT}: no period was closed that ended at", id="dropped"),
+        pytest.param("2026-09", "batch 11: the period that it closed is not there", id="newer"),
+    ],
+)
+async def test_a_closed_period_that_is_gone_is_missed_also_where_rows_were_dropped(
+    database: str, name: str, finding: str
+) -> None:
+    store = open_store(database)
+    await stored(store, *TIMES)
+    await store.close_period(AUGUST, NOVEMBER)
+    await store.close_period(SEPTEMBER, NOVEMBER)
+    assert await pruned(store, AUGUST.span.end, made_signer()) == 3
+    store.close()
+    assert verify_database(database, is_signed=good).finding is None
+    with edited(database) as connection:
+        connection.execute("DELETE FROM periods WHERE name = ?", (name,))
+    assert str(verify_database(database).finding).startswith(finding)
+
+
+async def test_a_period_whose_rows_were_dropped_cannot_be_another_one(database: str) -> None:
+    store = open_store(database)
+    await stored(store, *TIMES)
+    await store.close_period(AUGUST, NOVEMBER)
+    assert await pruned(store, AUGUST.span.end, made_signer()) == 3
+    store.close()
+    with edited(database) as connection:
+        rewrite_period(connection, "2026-08", zone="Asia/Kathmandu")
+    found = str(verify_database(database).finding)
+    assert found == "batch 10: the period that it closed is not there as it was closed"
+
+
+async def test_nothing_is_dropped_of_a_chain_that_begins_with_a_closing(
+    store: SqlStore, database: str
+) -> None:
+    """Else the month could not be priced again, for no row that left."""
+    await store.close_period(AUGUST, NOVEMBER)
+    assert await store.plan_pruning(AUGUST.span.end) == PruningPlan()
+    await stored(store, *TIMES)
+    assert await store.plan_pruning(AUGUST.span.end) == PruningPlan()
+    assert rows(database, "SELECT count(*) FROM pruned") == [(0,)]
+    await store.close_period(SEPTEMBER, NOVEMBER)
+    await store.close_period(OCTOBER, NOVEMBER)
+    assert await pruned(store, OCTOBER.span.end, made_signer(), limit=1) == 9
+    assert verify_database(database, is_signed=good).finding is None
 
 
 async def test_what_another_key_signed_is_named(database: str) -> None:

@@ -234,7 +234,7 @@ HELD = (
     "ORDER BY 1, 2, 3",
     f"SELECT agent_id, instance_id, bucket, {_COUNTS} FROM tail_marks {_INSTANCE} "
     "WHERE series = 0 ORDER BY 1, 2, 3",
-    "SELECT batch, first_item, last_item, at FROM batches ORDER BY batch",
+    "SELECT batch, first_item, last_item, at, closes IS NULL FROM batches ORDER BY batch",
     "SELECT end_at, start_at, name, zone, last_item FROM periods ORDER BY end_at",
     "SELECT agent_id, namespace, name, revoked_at FROM agents ORDER BY agent_id",
     "SELECT key_id, agent_id, expires_at FROM api_keys JOIN agents USING (agent) ORDER BY key_id",

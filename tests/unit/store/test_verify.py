@@ -234,7 +234,7 @@ def test_a_chain_that_was_cut_off_shows_by_a_checkpoint_that_was_kept_outside(
         _cut_off_last_batch(now.connection)
         assert now.found() == ""
         assert now.found(ledger.kept) == (
-            "the checkpoint at batch 4: the chain ends before it, at batch 3: rows are missing"
+            "the checkpoint at batch 4: the chain ends before it, at batch 3: its end is missing"
         )
 
 

@@ -1,6 +1,8 @@
-"""The chain: each batch of rows names the one before it by its hash.
+"""The chain: each batch names the one before it by its hash.
 
-So the hash of the newest batch, its *head*, stands for every row that was ever accepted, in order.
+A batch is rows that were stored together; or it has no rows and says that a period was closed, by
+the hash of what was written down of it. So the hash of the newest batch, its *head*, stands for
+every row that was ever accepted and for every period that was ever closed, in order.
 """
 
 from __future__ import annotations
@@ -9,13 +11,18 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from agentspec_usage.store.proof.rows import canonical
+from agentspec_usage.store.proof.tree import EMPTY_ROOT
 
 __all__ = ["Batch", "Head", "follows", "genesis"]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows ``first`` to ``last``, stored together at ``at`` (ms)."""
+    """Rows ``first`` to ``last``, stored together at ``at`` (ms).
+
+    Where ``closes`` is the hash (hex) of a period that was closed there are none: ``last`` is the
+    row before ``first``.
+    """
 
     number: int
     previous: bytes
@@ -23,6 +30,7 @@ class Batch:
     last: int
     root: bytes
     at: int
+    closes: str | None = None
 
     @property
     def hash(self) -> bytes:
@@ -30,6 +38,7 @@ class Batch:
             {
                 "at": self.at,
                 "batch": self.number,
+                "closes": self.closes,
                 "first": self.first,
                 "last": self.last,
                 "previous": self.previous.hex(),
@@ -60,6 +69,10 @@ def follows(batch: Batch, head: Head) -> str:
         return f"expected batch {head.batch + 1}, found batch {batch.number}"
     if batch.previous != head.hash:
         return f"batch {batch.number} does not follow batch {head.batch} as it is"
-    if batch.first != head.last + 1 or batch.last < batch.first:
+    if batch.first != head.last + 1:
         return f"batch {batch.number} begins at row {batch.first}, expected row {head.last + 1}"
+    if batch.closes is None and batch.last < batch.first:
+        return f"batch {batch.number} has no rows and closes no period"
+    if batch.closes is not None and (batch.last != head.last or batch.root != EMPTY_ROOT):
+        return f"batch {batch.number} closes a period and has rows"
     return ""

@@ -40,6 +40,8 @@ class Verified:
     """Heads of the chain that are signed, each with a good signature where a key was given."""
     unsigned_rows: int
     """Rows after the last signed head: an edit of them and of their batches would not show."""
+    unsigned_periods: int
+    """Periods that were closed after it: that one of them is gone would not show."""
     finding: Finding | None = None
     dropped: Dropped | None = None
 

@@ -1,27 +1,38 @@
-"""The journal: every request's items as a batch of the chain, and the chain's head signed.
+"""The journal: each request's items, and each closing of a period, as a batch of the chain; and the
+chain's head signed.
 
-A batch is written in the transaction of its items. Whoever holds a signed head from outside can
-prove that nothing before it was changed (``verifying``).
+A batch is written in the transaction of what it stands for. Whoever holds a signed head from
+outside can prove that nothing before it was changed (``verifying``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 from agentspec_usage.store.proof.chain import Batch, Head, genesis
 from agentspec_usage.store.proof.checkpoints import Checkpoint, SignedCheckpoint
-from agentspec_usage.store.proof.tree import root_of
+from agentspec_usage.store.proof.tree import EMPTY_ROOT, root_of
 from agentspec_usage.store.sql.connection import Connection
 
 __all__ = [
     "Signer",
+    "StoredBatch",
     "head_of",
     "ledger_of",
     "link_batch",
+    "link_closing",
     "newest_checkpoint",
     "sign_head",
+    "stored_batches",
 ]
+
+_COLUMNS = "batch, previous, first_item, last_item, root, at, closes, hash"
+
+_STORED = """
+    SELECT batch, previous, first_item, last_item, root, batches.at, closes, hash,
+    checkpoints.at, key_id, signature
+    FROM batches LEFT JOIN checkpoints USING (batch) ORDER BY batch"""
 
 _NEWEST = "SELECT batch, hash, last_item FROM batches ORDER BY batch DESC LIMIT 1"
 
@@ -42,11 +53,43 @@ def link_batch(connection: Connection, first: int, leaves: Sequence[bytes], now:
     """Add the items from ``first`` on, whose leaves these are, to the chain."""
     head = head_of(connection)
     last = first + len(leaves) - 1
-    batch = Batch(head.batch + 1, head.hash, first, last, root_of(leaves), now)
+    _link(connection, Batch(head.batch + 1, head.hash, first, last, root_of(leaves), now))
+
+
+def link_closing(connection: Connection, closes: str, now: int) -> None:
+    """Add to the chain that the period with this hash was closed."""
+    head = head_of(connection)
+    place = (head.batch + 1, head.hash, head.last + 1, head.last)
+    _link(connection, Batch(*place, EMPTY_ROOT, now, closes))
+
+
+class StoredBatch(NamedTuple):
+    """A batch, the hash that it is stored with, and its head as it was signed, where it was."""
+
+    batch: Batch
+    hash: bytes
+    signed: SignedCheckpoint | None
+
+
+def stored_batches(connection: Connection) -> Iterator[StoredBatch]:
+    """The batches in their order."""
+    ledger, _ = ledger_of(connection)
+    for *said, hashed, at, key_id, signature in connection.stream(_STORED):
+        batch = Batch(*said)
+        signed = None
+        if signature is not None:
+            head = Head(batch.number, hashed, batch.last)
+            signed = SignedCheckpoint(Checkpoint(ledger, head, at, key_id), signature)
+        yield StoredBatch(batch, hashed, signed)
+
+
+def _link(connection: Connection, batch: Batch) -> None:
     connection.execute(
-        "INSERT INTO batches (batch, previous, first_item, last_item, root, at, hash) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (batch.number, batch.previous, first, last, batch.root, now, batch.hash),
+        f"INSERT INTO batches ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(batch.number, batch.previous, batch.first, batch.last),
+            *(batch.root, batch.at, batch.closes, batch.hash),
+        ),
     )
 
 

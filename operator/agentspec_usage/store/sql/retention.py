@@ -89,7 +89,8 @@ def plan_pruning(connection: Connection, before: int) -> PruningPlan:
         "SELECT batch, last_item FROM batches WHERE last_item < ? ORDER BY batch DESC LIMIT 1",
         (2**62 if newer is None else newer[0],),
     ).fetchone()
-    if row is None:
+    # The chain may begin with periods that were closed before anything was used.
+    if row is None or (not mark.until and row[1] == mark.head.last):
         return PruningPlan()
     sums = hash_of_sums(connection, until, mark.until, mark.sums)
     return PruningPlan(until, row[0], row[1] - mark.head.last, sums)

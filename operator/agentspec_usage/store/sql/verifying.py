@@ -1,4 +1,5 @@
-"""Reading the whole journal again: is every row what was accepted, in its order, and nothing else?
+"""Reading the whole journal again: is every row what was accepted, in its order, and nothing else,
+and is every closed period there as it was closed, and no other?
 
 The walk goes batch by batch, computes each row's hash from what the database says now, and names
 the first row, batch or sum that is not what it was. It needs the file alone; with the public key it
@@ -18,7 +19,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple, Protocol
 
 from agentspec_usage.store.proof.chain import Batch, Head, follows
-from agentspec_usage.store.proof.checkpoints import Checkpoint, SignedCheckpoint
+from agentspec_usage.store.proof.checkpoints import SignedCheckpoint
 from agentspec_usage.store.proof.pruned import Pruned
 from agentspec_usage.store.proof.rows import named_hash
 from agentspec_usage.store.proof.verified import Dropped, Finding, Verified, WrongError
@@ -32,8 +33,8 @@ from agentspec_usage.store.sql.dictionaries import (
 from agentspec_usage.store.sql.differences import first_difference
 from agentspec_usage.store.sql.event_checks import first_wrong_event
 from agentspec_usage.store.sql.instances import instance_hash
-from agentspec_usage.store.sql.journal import ledger_of
-from agentspec_usage.store.sql.periods import first_changed_period
+from agentspec_usage.store.sql.journal import StoredBatch, ledger_of, stored_batches
+from agentspec_usage.store.sql.period_checks import first_changed_period
 from agentspec_usage.store.sql.pruned import changed_since, pruned_of
 from agentspec_usage.store.sql.row_hashes import Roots, RowHashes, roots_of
 
@@ -119,24 +120,11 @@ def verify(
 _ROWS_AT_ONCE = 10_000
 """Enough that asking costs nothing beside the work; small enough to be held."""
 
-_BATCHES = """
-    SELECT batch, previous, first_item, last_item, root, batches.at, hash,
-    checkpoints.at, key_id, signature
-    FROM batches LEFT JOIN checkpoints USING (batch) ORDER BY batch"""
-
-
-class _StoredBatch(NamedTuple):
-    """A batch, the hash that it is stored with, and its head as it was signed, where it was."""
-
-    batch: Batch
-    hash: bytes
-    signed: SignedCheckpoint | None
-
 
 class _Begun(NamedTuple):
     """Batches whose rows are read, by a helper where ``found`` is there."""
 
-    batches: Sequence[_StoredBatch]
+    batches: Sequence[StoredBatch]
     ranges: Sequence[tuple[int, int]]
     found: Callable[[], Roots | None] | None
 
@@ -158,7 +146,8 @@ class _Walk:
         self._sums_are_good: Callable[[], bool] = lambda: False
         self._ledger, self._genesis = "", Head(0, b"", 0)
         self._head = self._genesis
-        self._signed_to = 0
+        self._signed_to = self._genesis
+        self._closings: list[Batch] = []
         self._erased = 0
         self._signed = 0
         self._pruned: Pruned | None = None
@@ -192,7 +181,7 @@ class _Walk:
             raise WrongError("ledger", "it is missing")
         self._ledger, self._genesis = ledger_of(self._connection)
         self._head = self._genesis
-        self._signed_to = self._genesis.last
+        self._signed_to = self._genesis
         dropped_to = self._what_is_left()
         if self._helpers is not None:
             # The longest of what can be done beside the walk, so it begins first.
@@ -207,11 +196,13 @@ class _Walk:
             if batch.hash != stored.hash:
                 raise WrongError(f"batch {batch.number}", "its hash is not that of what it says")
             self._head = Head(batch.number, stored.hash, batch.last)
+            if batch.closes is not None:
+                self._closings.append(batch)
             self._checkpoint(stored.signed)
             self._progress(batch.last - self._genesis.last)
         self._nothing_beside()
 
-    def _with_roots(self, dropped_to: int) -> Iterator[tuple[_StoredBatch, bytes | None]]:
+    def _with_roots(self, dropped_to: int) -> Iterator[tuple[StoredBatch, bytes | None]]:
         """The batches, each with the root of its rows; None of one whose rows may be gone.
 
         Where one does not follow the one before it, that is told after everything before it was.
@@ -237,7 +228,7 @@ class _Walk:
         if broken is not None:
             raise broken
 
-    def _ended(self, begun: _Begun) -> Iterator[tuple[_StoredBatch, bytes | None]]:
+    def _ended(self, begun: _Begun) -> Iterator[tuple[StoredBatch, bytes | None]]:
         found = None if begun.found is None else begun.found()
         if found is None:
             found = roots_of(self._connection, begun.ranges)
@@ -245,20 +236,17 @@ class _Walk:
         gone = len(begun.batches) - len(begun.ranges)
         yield from zip(begun.batches, (*[None] * gone, *found.roots), strict=True)
 
-    def _some_batches(self) -> Iterator[list[_StoredBatch]]:
+    def _some_batches(self) -> Iterator[list[StoredBatch]]:
         """Batches that follow each other, of some thousand rows. Raises where one does not."""
-        head, some = self._genesis, list[_StoredBatch]()
-        for *columns, said, at, key_id, signature in self._connection.stream(_BATCHES):
-            batch = Batch(*columns)
+        head, some = self._genesis, list[StoredBatch]()
+        for stored in stored_batches(self._connection):
+            batch = stored.batch
             if wrong := follows(batch, head):
                 if some:
                     yield some
                 raise WrongError(f"batch {batch.number}", wrong)
             head = Head(batch.number, batch.hash, batch.last)
-            signed = None
-            if signature is not None:
-                signed = SignedCheckpoint(Checkpoint(self._ledger, head, at, key_id), signature)
-            some.append(_StoredBatch(batch, said, signed))
+            some.append(stored)
             if batch.last - some[0].batch.first >= _ROWS_AT_ONCE:
                 yield some
                 some = []
@@ -299,11 +287,12 @@ class _Walk:
             if checkpoint.head.batch > self._head.batch:
                 raise WrongError(
                     where,
-                    f"the chain ends before it, at batch {self._head.batch}: rows are missing",
+                    f"the chain ends before it, at batch {self._head.batch}: its end is missing",
                 )
             if self._batch_head(checkpoint.head.batch) != checkpoint.head:
                 raise WrongError(where, "the chain was another one then: it was written anew")
-            self._signed_to = max(self._signed_to, checkpoint.head.last)
+            if checkpoint.head.batch > self._signed_to.batch:
+                self._signed_to = checkpoint.head
 
     def sums(self) -> None:
         """What is kept of the rows beside them is what the rows say."""
@@ -318,8 +307,9 @@ class _Walk:
             raise WrongError(*found)
 
     def periods(self) -> None:
-        """Closed periods are as they were written down, and nothing was added to them."""
-        if found := first_changed_period(self._connection, self._until):
+        """Closed periods are those that the chain closed, as they were written down then, and
+        nothing was added to them."""
+        if found := first_changed_period(self._connection, self._closings, self._until):
             raise WrongError(*found)
 
     def indexes(self) -> None:
@@ -329,14 +319,15 @@ class _Walk:
 
     def result(self, finding: Finding | None) -> Verified:
         good = self._head.last - self._genesis.last - self._dropped
-        mark = self._pruned
+        mark, signed = self._pruned, self._signed_to
         return Verified(
             self._ledger,
             max(good, 0),
             self._head.batch,
             self._erased,
             self._signed,
-            max(self._head.last - self._signed_to, 0),
+            max(self._head.last - signed.last, 0),
+            sum(closing.number > signed.batch for closing in self._closings),
             finding,
             None if mark is None else Dropped(self._dropped, mark.until, mark.key_id),
         )
@@ -363,7 +354,7 @@ class _Walk:
         if newest is not None and newest > self._head.batch:
             raise WrongError(
                 f"the checkpoint at batch {newest}",
-                f"the chain ends before it, at batch {self._head.batch}: rows are missing",
+                f"the chain ends before it, at batch {self._head.batch}: its end is missing",
             )
 
     def _checkpoint(self, signed: SignedCheckpoint | None) -> None:
@@ -374,7 +365,7 @@ class _Walk:
                 f"the checkpoint at batch {self._head.batch}", "its signature is not of this key"
             )
         self._signed += 1
-        self._signed_to = self._head.last
+        self._signed_to = self._head
 
     def _batch_head(self, batch: int) -> Head:
         if not batch:

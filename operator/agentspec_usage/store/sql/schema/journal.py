@@ -1,4 +1,8 @@
-"""What proves that items were not changed since: the chain of batches, and its signed heads.
+"""What proves that items and closed periods were not changed since: the chain of batches, and its
+signed heads.
+
+A batch has the items from ``first_item`` to ``last_item``; or it ``closes`` a period, whose hash
+that is, and has none: its last item is then the one before its first.
 
 Each item's ``leaf`` is beside it, which says which row it is that was changed.
 """
@@ -19,6 +23,7 @@ CREATE TABLE batches (
     last_item INTEGER NOT NULL,
     root BLOB NOT NULL,
     at INTEGER NOT NULL,
+    closes TEXT,
     hash BLOB NOT NULL
 ) STRICT;
 

@@ -1,4 +1,7 @@
-"""Periods that were closed: what each was charged is written down once, and never changes."""
+"""Periods that were closed: what each was charged is written down once, and never changes.
+
+``hash`` is over the whole row, and is what the batch that ``closes`` the period says.
+"""
 
 __all__ = ["PERIODS"]
 
