@@ -90,6 +90,11 @@ def test_an_edit_of_any_detail_of_a_row_names_the_row(ledger: Ledger, column: st
             id="another observer",
         ),
         pytest.param(
+            "UPDATE instances SET agent = 2",
+            "instances: 1: it is not what rows were stored with",
+            id="the process of another agent",
+        ),
+        pytest.param(
             "UPDATE accounts SET cost_center = 'theirs'",
             "accounts: 1: it is not what rows were stored with",
             id="another cost centre",
@@ -240,9 +245,10 @@ def test_a_chain_that_was_cut_off_shows_by_a_checkpoint_that_was_kept_outside(
 
 def test_an_instance_of_no_rows_that_claims_to_have_calls_is_named(ledger: Ledger) -> None:
     """The calls of a process that is only beginning would be taken for stored."""
-    hashed = instance_hash(OTHER_INSTANCE, "sdk")
     columns = "instance, agent, instance_id, observer, first_seen_at, seq, hash"
     with ledger.opened() as now:
+        (agent_id,) = now.connection.execute("SELECT agent_id FROM agents").fetchone()
+        hashed = instance_hash(agent_id, OTHER_INSTANCE, "sdk")
         now.change(
             f"INSERT INTO instances ({columns}) VALUES (9, 1, ?, 'sdk', 0, 1, ?)",
             values=(OTHER_INSTANCE, hashed),

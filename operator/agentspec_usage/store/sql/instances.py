@@ -56,7 +56,8 @@ def instance_row(
         (agent, instance_id),
     ).fetchone()
     if known is None:
-        said = instance_hash(instance_id, str(observer))
+        owner = connection.execute("SELECT agent_id FROM agents WHERE agent = ?", (agent,))
+        said = instance_hash(owner.fetchone()[0], instance_id, str(observer))
         known = connection.execute(
             "INSERT INTO instances (agent, instance_id, observer, first_seen_at, hash) "
             "VALUES (?, ?, ?, ?, ?) RETURNING instance, hash",
@@ -65,9 +66,12 @@ def instance_row(
     return InstanceRow(*known)
 
 
-def instance_hash(instance_id: str, observer: str) -> str:
-    """What stands for an instance in what is hashed."""
-    return named_hash("instance", {"instance_id": instance_id, "observer": observer})
+def instance_hash(agent_id: str, instance_id: str, observer: str) -> str:
+    """What stands for an instance in what is hashed. Its agent is in it: under another one its
+    watermark would not be found, and all that it delivered would be told again."""
+    return named_hash(
+        "instance", {"agent_id": agent_id, "instance_id": instance_id, "observer": observer}
+    )
 
 
 def watermark_of(connection: Connection, agent: int, instance_id: str) -> Watermark:

@@ -394,7 +394,8 @@ _NAMES: tuple[tuple[str, str, Callable[[Sequence[Any]], str]], ...] = (
     ),
     (
         "instances",
-        "SELECT instance, hash, instance_id, observer FROM instances ORDER BY instance",
+        "SELECT instance, hash, agent_id, instance_id, observer "
+        "FROM instances LEFT JOIN agents USING (agent) ORDER BY instance",
         lambda values: instance_hash(*values),
     ),
     (
