@@ -6,12 +6,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from agentspec_usage.metering.frame import BUCKET_MS, bucket_of
-from tests.simulation.tail_world import MODELS, Instance, TailWorld
+from tests.simulation.tail_world import AGENTS, MODELS, Instance, TailWorld
 
 __all__ = ["TailMachine"]
 
 which = st.integers(0, 3)
-far = st.integers(0, 12)
+names = st.sampled_from([0, 0, 0, 1, 1, 2])
+"""As which of ``AGENTS`` something is seen."""
 
 
 class TailMachine(RuleBasedStateMachine):
@@ -59,27 +60,53 @@ class TailMachine(RuleBasedStateMachine):
         shown=st.sampled_from([9, 9, 1, 0]),
         ago=st.sampled_from([None, None, 0, 1, 2, -1]),
         via=st.sampled_from([None, None, None, "sidecar"]),
+        name=names,
     )
-    def tell(self, number: int, back: int, shown: int, ago: int | None, via: str | None) -> None:
+    def tell(
+        self, number: int, back: int, shown: int, ago: int | None, via: str | None, name: int
+    ) -> None:
         """A snapshot, new or of some calls ago, by the operator where it was read some time ago."""
         world, instance = self.world, self.instance(number)
         seen_at = None if ago is None else world.now - ago * BUCKET_MS
-        world.tell(instance, max(len(instance.calls) - back, 0), shown, seen_at=seen_at, via=via)
+        seq = max(len(instance.calls) - back, 0)
+        world.tell(instance, seq, shown, seen_at=seen_at, via=via, agent=AGENTS[name])
 
-    @rule(number=which, calls=st.integers(2, 5), model=which, after=st.integers(0, 3))
-    def cannot_deliver(self, number: int, calls: int, model: int, after: int) -> None:
+    @rule(number=which, calls=st.integers(2, 5), model=which, after=st.integers(0, 3), name=names)
+    def cannot_deliver(self, number: int, calls: int, model: int, after: int, name: int) -> None:
         """An outage that lasts until what was told is charged; then it gives way."""
         world, instance = self.world, self.instance(number)
         for tokens in range(1, calls + 1):
             world.call(instance, model % len(MODELS), tokens, cached=tokens // 2)
-        world.tell(instance, len(instance.calls), 9, seen_at=None, via=None)
+        world.tell(instance, len(instance.calls), 9, seen_at=None, via=None, agent=AGENTS[name])
         world.now += BUCKET_MS
         world.settle(bucket_of(world.now))
         world.deliver(instance, after, 1, committed=True, heard=True)
 
-    @rule(start=st.integers(0, 2), tokens=st.integers(0, 9), ago=st.integers(0, 1))
-    def tell_window(self, start: int, tokens: int, ago: int) -> None:
-        self.world.tell_window(start, tokens, self.world.now - ago * BUCKET_MS)
+    @rule(
+        calls=st.integers(1, 4),
+        model=which,
+        ends=st.sampled_from(["settled", "closed", "neither"]),
+        after=st.integers(0, 3),
+    )
+    def is_seen_by_another_name(self, calls: int, model: int, ends: str, after: int) -> None:
+        """A process is known as somebody else before it delivers its first calls."""
+        world = self.world
+        world.start()
+        instance = world.instances[-1]
+        for tokens in range(1, calls + 1):
+            world.call(instance, model % len(MODELS), tokens, cached=tokens // 2)
+        world.tell(instance, calls, 9, seen_at=world.now, via=None, agent=AGENTS[1])
+        world.now += BUCKET_MS
+        if ends == "settled":
+            world.settle(bucket_of(world.now))
+        elif ends == "closed":
+            world.close_period(bucket_of(world.now))
+        world.deliver(instance, after, 1, committed=True, heard=True)
+
+    @rule(start=st.integers(0, 2), tokens=st.integers(0, 9), ago=st.integers(0, 1), name=names)
+    def tell_window(self, start: int, tokens: int, ago: int, name: int) -> None:
+        seen_at = self.world.now - ago * BUCKET_MS
+        self.world.tell_window(start, tokens, seen_at, AGENTS[name])
 
     @rule(minutes=st.sampled_from([1, 20, 600]))
     def wait(self, minutes: int) -> None:

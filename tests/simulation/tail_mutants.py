@@ -26,24 +26,11 @@ TAIL_MUTANTS = (
     ),
     _mutant(
         "estimates stand beside the calls that they stood for",
-        ("store.sql.tail", "if delivered.meet(stood):", "if not joined.covers(told):"),
+        ("store.sql.tail", "if delivered.meet(stood):", "if False:"),
         (
             "store.sql.tail",
-            """\
-            joined = told.join(self._told[instance])
-            if joined != told:
-""",
-            """\
-            if joined != told:
-""",
-        ),
-        (
-            "store.sql.tail",
-            "            delivered = sum_counts(cells.values())\n",
-            """\
-            delivered = sum_counts(cells.values())
-            joined = told.join(self._told[instance])
-""",
+            "standing = stood.increase_since(delivered) + moved",
+            "standing = stood + moved",
         ),
     ),
     _mutant(
@@ -66,16 +53,16 @@ TAIL_MUTANTS = (
         "a frame ends the tail that it only shortens",
         (
             "store.sql.tail",
-            "if not before.covers(told) and after.covers(joined):",
-            "if not before.covers(told):",
+            "if not before.covers(told.join(seen)) and (applied + standing).covers(joined):",
+            "if not before.covers(told.join(seen)):",
         ),
     ),
     _mutant(
         "a snapshot through a sidecar counts in a heartbeat",
         (
             "store.sql.heartbeats",
-            "        if snapshot.via is not None:\n            continue\n",
-            "",
+            "own = [snapshot for snapshot in snapshots if snapshot.via is None]",
+            "own = list(snapshots)",
         ),
     ),
     _mutant(
@@ -102,8 +89,16 @@ TAIL_MUTANTS = (
         "a reversal in a closed period",
         (
             "store.sql.estimates",
-            "new.dated(one.at, one.corrected_at)",
-            "one.at, None, 0",
+            "new.dated(one.at, one.corrected_at)\n    return",
+            "one.at, None, 0\n    return",
+        ),
+    ),
+    _mutant(
+        "an estimate moves into a closed period",
+        (
+            "store.sql.estimates",
+            "new.dated(one.at, one.corrected_at)\n    milli",
+            "one.at, None, 0\n    milli",
         ),
     ),
     _mutant(
@@ -147,10 +142,9 @@ TAIL_MUTANTS = (
         "frames of one request take back the same estimates",
         (
             "store.sql.frames",
-            "            lost = _store(connection, new, deliveries, of_agent, frame, verdict,"
-            " now)\n",
+            "                deliveries.take_over(of_agent, instance, others)\n",
             """\
-            lost = _store(connection, new, deliveries, of_agent, frame, verdict, now)
+                deliveries.take_over(of_agent, instance, others)
             deliveries.settle()
             deliveries = Deliveries(new)
 """,
@@ -162,6 +156,52 @@ TAIL_MUTANTS = (
             "metering.tail",
             "            left = left.increase_since(part)\n            own[estimate.key] =",
             "            own[estimate.key] =",
+        ),
+    ),
+    _mutant(
+        "a process is charged under each of its names",
+        ("store.sql.names", "if not own and not others:", "if not own:"),
+        ("store.sql.names", "found[one] = (own or others)[0]", "found[one] = own[0]"),
+    ),
+    _mutant(
+        "calls are charged beside what was seen under another name",
+        (
+            "store.sql.frames",
+            "                deliveries.take_over(of_agent, instance, others)\n",
+            "                pass\n",
+        ),
+    ),
+    _mutant(
+        "a tail stays where it was seen",
+        (
+            "store.sql.tail",
+            "            move_tail(connection, loser.number, instance.number)\n",
+            "",
+        ),
+    ),
+    _mutant(
+        "an estimate moves whole beside the calls that it stands for",
+        (
+            "store.sql.estimates",
+            "if left := counts.increase_since(falls.get(item, ZERO)):",
+            "if left := counts:",
+        ),
+    ),
+    _mutant(
+        "an instance id proves whose it is",
+        (
+            "store.sql.names",
+            "return known.namespace == one.agent.namespace and (by_operator or"
+            " known.runtime == IN_CLUSTER)",
+            "return by_operator or known.runtime == IN_CLUSTER",
+        ),
+    ),
+    _mutant(
+        "frames take over what another namespace saw",
+        (
+            "store.sql.names",
+            "WHERE instance_id = ? AND namespace = ? AND runtime",
+            "WHERE instance_id = ? AND ? <> '' AND runtime",
         ),
     ),
     _mutant(

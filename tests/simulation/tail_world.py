@@ -1,5 +1,8 @@
 """Usage that comes by three ways to a store that closes periods: frames, heartbeats, observations.
 
+What is delivered is the agent's. What is seen may be seen under another name of the namespace, or
+be told of the same ids in another namespace, which is a tenant of its own.
+
 Everything between the transaction's BEGIN and its COMMIT is shipped, without the threads around it.
 The truth is what each instance called, one call after another, and how far anybody ever saw it; no
 code under test sees either.
@@ -8,7 +11,7 @@ code under test sees either.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -47,13 +50,32 @@ from agentspec_usage.wire.records_encoding import frame_digest
 from tests.simulation.laws import hold
 from tests.unit.metering.readings import numbered_id
 
-__all__ = ["MODELS", "Instance", "TailWorld"]
+__all__ = ["AGENTS", "MODELS", "Agent", "Instance", "TailWorld"]
 
 START = bucket_of(1_790_000_000_000)
 EVER = Span(0, START + 10**6 * BUCKET_MS)
 
-_AGENT = "agt_" + "0" * 32
-_NAMESPACE, _NAME, _POD = "team", "agent", "pod"
+_POD = "pod"
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """As whom something is told."""
+
+    id: str
+    namespace: str
+    name: str
+
+
+AGENTS = (
+    Agent("agt_" + "0" * 32, "team", "agent"),
+    Agent("agt_" + "1" * 32, "team", "bot"),
+    Agent("agt_" + "2" * 32, "other", "agent"),
+)
+"""Who delivers, its other name, and a stranger."""
+
+_AGENT = AGENTS[0]
+_NAMESPACES = sorted({agent.namespace for agent in AGENTS})
 
 MODELS = (SeriesKey("openai", "gpt"), SeriesKey("openai", "o3"), SeriesKey("us", "of-our-own"))
 
@@ -67,6 +89,12 @@ _TAMPERING = {
 """What an attacker would gain by, each a statement that leaves everything else as it was."""
 
 _SUMS = ", ".join(f"coalesce(sum({name}), 0)" for name in COMPONENTS)
+
+_CHARGED = (
+    "items JOIN instances USING (instance) JOIN accounts USING (account) "
+    "JOIN agents ON agents.agent = accounts.agent"
+)
+"""Items with who is charged."""
 
 
 @cache
@@ -118,10 +146,11 @@ class Instance:
 
 @dataclass
 class Known:
-    """What the world remembers of the store: it goes back in time with it."""
+    """What the world remembers of the store: it goes back in time with it. By namespace, how far
+    each instance was seen, and what was seen of each window."""
 
-    furthest: dict[str, int] = field(default_factory=dict)
-    windows: dict[int, int] = field(default_factory=dict)
+    furthest: dict[tuple[str, str], int] = field(default_factory=dict)
+    windows: dict[tuple[str, int], int] = field(default_factory=dict)
     closed: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
 
@@ -136,10 +165,10 @@ class TailWorld:
         self._dictionaries = Dictionaries()
         self.known = Known()
         migrate(self.database)
-        registration = Registration(
-            _AGENT, _NAMESPACE, _NAME, "k8s", NewKey("k", bytes(32), START), old_key_until=0
-        )
-        register_agent(self.database, registration, START)
+        for agent in AGENTS:
+            key = NewKey(agent.id, bytes(32), START)
+            of = (agent.id, agent.namespace, agent.name, "k8s", key)
+            register_agent(self.database, Registration(*of, old_key_until=0), START)
         self.start()
         self.back_up()
 
@@ -159,7 +188,7 @@ class TailWorld:
         self, instance: Instance, calls: int, pieces: int, *, committed: bool, heard: bool
     ) -> None:
         """A request with the calls that the store lacks, in so many frames."""
-        have = durable_seqs(self.database, _AGENT, [instance.id])[instance.id]
+        have = durable_seqs(self.database, _AGENT.id, [instance.id])[instance.id]
         frames = []
         if have < instance.released:
             # What was released is gone, and the store that had it went back in time.
@@ -179,31 +208,38 @@ class TailWorld:
                 connection,
                 self._dictionaries,
                 _charging(),
-                _AGENT,
+                _AGENT.id,
                 [DigestedFrame(one, frame_digest(one)) for one in frames],
                 self.now,
             )
         if committed:
-            self._seen(instance, last)
+            self._seen(instance, last, _AGENT)
             if heard:
                 instance.released = max(instance.released, last)
 
     def tell(
-        self, instance: Instance, seq: int, shown: int, *, seen_at: int | None, via: str | None
+        self,
+        instance: Instance,
+        seq: int,
+        shown: int,
+        *,
+        seen_at: int | None,
+        via: str | None,
+        agent: Agent = _AGENT,
     ) -> None:
         """A snapshot of some moment comes: by the operator where it says when it was read."""
         snapshot = instance.snapshot(min(seq, len(instance.calls)), shown, via)
-        self._tell(snapshot, seen_at)
+        self._tell(snapshot, seen_at, agent)
         if via is None:
-            self._seen(instance, min(seq, len(instance.calls)))
+            self._seen(instance, min(seq, len(instance.calls)), agent)
 
-    def tell_window(self, start: int, tokens: int, seen_at: int) -> None:
+    def tell_window(self, start: int, tokens: int, seen_at: int, agent: Agent = _AGENT) -> None:
         """A window of a source without instances, by the operator."""
         counts = TokenCounts(tokens, calls=tokens)
         row = SeriesRow(MODELS[0], counts)
-        self._tell(UsageSnapshot(counts, (row,), window_started_at=start + 1), seen_at)
-        known = self.known.windows
-        known[start] = max(known.get(start, 0), tokens)
+        self._tell(UsageSnapshot(counts, (row,), window_started_at=start + 1), seen_at, agent)
+        known, window = self.known.windows, (agent.namespace, start)
+        known[window] = max(known.get(window, 0), tokens)
 
     def close_period(self, end: int) -> None:
         """Close everything from the end of the newest closed period to ``end``, if that is over."""
@@ -239,20 +275,10 @@ class TailWorld:
         """Every law that holds between any two steps."""
         difference = self._difference()
         hold("I12", difference is None, difference)
-        charged = {
-            instance: TokenCounts(*counts)
-            for instance, *counts in self.database.execute(
-                f"SELECT instance_id, {_SUMS} FROM items JOIN instances USING (instance) GROUP BY 1"
-            )
-        }
-        (tail,) = tails_in(self.database, [EVER])
-        whole = sum_counts([*charged.values(), *tail.values()])
-        hold("I10", whole == self._reported(), f"{whole} of {self._reported()} is charged or tail")
-        for one in self.instances:
-            most = one.totals(self.known.furthest.get(one.id, 0))
-            counts = charged.get(one.id, ZERO)
-            hold("I1", most.covers(counts), f"{counts} of {most} is charged")
-        self._check_partition(tail)
+        for namespace in _NAMESPACES:
+            self._check_charged(namespace)
+        self._check_one_agent_each()
+        self._check_partition()
         self._check_money()
         for end, sums in self.known.closed.items():
             start = max((each for each in self.known.closed if each < end), default=0)
@@ -260,13 +286,13 @@ class TailWorld:
             hold("I13", found == sums, f"the period until {end} had {sums}, has {found}")
 
     def finish(self) -> None:
-        """Everything is delivered: what stands are calls alone."""
+        """Everything is delivered: what stands are calls alone, of the agent that delivered."""
         for instance in self.instances:
             self.deliver(instance, len(instance.calls), 2, committed=True, heard=True)
             row = self.database.execute(
-                f"SELECT {_SUMS} FROM items JOIN instances USING (instance) WHERE instance_id = ? "
-                "AND kind NOT IN ('record', 'lost')",
-                (instance.id,),
+                f"SELECT {_SUMS} FROM {_CHARGED} WHERE instance_id = ? AND namespace = ? "
+                "AND (kind NOT IN ('record', 'lost') OR name <> ?)",
+                (instance.id, _AGENT.namespace, _AGENT.name),
             ).fetchone()
             hold("I4", not any(row), f"estimates of {instance.id} stand: {row}")
             stored = sum_counts(
@@ -296,31 +322,67 @@ class TailWorld:
             self.database.execute("RELEASE tampering")
             hold("I12", not changed or found is not None, f"{what} is not found")
 
-    def _tell(self, snapshot: UsageSnapshot, seen_at: int | None) -> None:
+    def _tell(self, snapshot: UsageSnapshot, seen_at: int | None, agent: Agent) -> None:
         reading = UsageReading((snapshot,))
         with self._transaction() as connection:
             if seen_at is None:
                 beat = Heartbeat(HealthPhase.HEALTHY, None, 0, {}, {}, usage=reading)
-                keep_heartbeat(connection, self._dictionaries, _AGENT, beat, self.now)
+                keep_heartbeat(connection, self._dictionaries, agent.id, beat, self.now)
             else:
-                read = Observation(_NAMESPACE, _NAME, _POD, seen_at=seen_at, reading=reading)
+                of = (agent.namespace, agent.name, _POD)
+                read = Observation(*of, seen_at=seen_at, reading=reading)
                 observe(connection, self._dictionaries, [read], lambda: "1" * 32, self.now)
 
-    def _seen(self, instance: Instance, seq: int) -> None:
-        furthest = self.known.furthest
-        furthest[instance.id] = max(furthest.get(instance.id, 0), seq)
+    def _seen(self, instance: Instance, seq: int, agent: Agent) -> None:
+        furthest, which = self.known.furthest, (agent.namespace, instance.id)
+        furthest[which] = max(furthest.get(which, 0), seq)
 
-    def _reported(self) -> TokenCounts:
-        drained = sum(self.known.windows.values())
+    def _furthest(self, namespace: str, instance: Instance) -> TokenCounts:
+        return instance.totals(self.known.furthest.get((namespace, instance.id), 0))
+
+    def _reported(self, namespace: str) -> TokenCounts:
+        windows = self.known.windows
+        drained = sum(tokens for (of, _), tokens in windows.items() if of == namespace)
         return sum_counts(
             [
                 TokenCounts(drained, calls=drained),
-                *(one.totals(self.known.furthest.get(one.id, 0)) for one in self.instances),
+                *(self._furthest(namespace, one) for one in self.instances),
             ]
         )
 
-    def _check_partition(self, tail: Mapping[tuple[int, SeriesKey], TokenCounts]) -> None:
+    def _check_charged(self, namespace: str) -> None:
+        """All that was ever told in a namespace is charged there once, or is its tail."""
+        charged = {
+            instance: TokenCounts(*counts)
+            for instance, *counts in self.database.execute(
+                f"SELECT instance_id, {_SUMS} FROM {_CHARGED} WHERE namespace = ? GROUP BY 1",
+                (namespace,),
+            )
+        }
+        of = self.database.execute("SELECT agent FROM agents WHERE namespace = ?", (namespace,))
+        (tail,) = tails_in(self.database, [EVER], [agent for (agent,) in of])
+        whole, reported = sum_counts([*charged.values(), *tail.values()]), self._reported(namespace)
+        hold("I10", whole == reported, f"{whole} of {reported} is charged or tail in {namespace}")
+        for one in self.instances:
+            most, counts = self._furthest(namespace, one), charged.get(one.id, ZERO)
+            hold("I1", most.covers(counts), f"{counts} of {most} is charged")
+
+    def _check_one_agent_each(self) -> None:
+        """What a process used is one agent's, under however many names it is known."""
+        something = " OR ".join(f"sum({name}) <> 0" for name in COMPONENTS)
+        owners: dict[tuple[str, str], set[str]] = {}
+        for namespace, instance, name in self.database.execute(
+            f"SELECT namespace, instance_id, name FROM {_CHARGED} GROUP BY 1, 2, 3 "
+            f"HAVING {something} UNION SELECT namespace, instance_id, name FROM tails "
+            "JOIN instances USING (instance) JOIN agents ON agents.agent = tails.agent"
+        ):
+            owners.setdefault((namespace, instance), set()).add(name)
+        for which, names in owners.items():
+            hold("I10", len(names) == 1, f"{which} is charged to {names}")
+
+    def _check_partition(self) -> None:
         """The tails of periods that follow one another sum to all of it."""
+        (tail,) = tails_in(self.database, [EVER])
         edge = bucket_of(self.now)
         parts = tails_in(self.database, [Span(0, edge), Span(edge, EVER.end)])
         found = sum_counts(counts for part in parts for counts in part.values())

@@ -211,7 +211,7 @@ async def test_each_agent_is_answered_once_and_has_its_own_numbers(plane: Plane)
     answer = await hand_in(
         plane,
         observation(snapshot(3), name="one"),
-        observation(snapshot(4), name="two"),
+        observation(snapshot(4, OTHER_INSTANCE), name="two"),
         Observation("team", "one"),
     )
     assert [(agent.name, agent.tail_tokens) for agent in answer.agents] == [("one", 3), ("two", 4)]

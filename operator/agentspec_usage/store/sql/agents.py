@@ -11,6 +11,8 @@ from agentspec_usage.store.values import Agent, AgentSummary, Registration, Stor
 from agentspec_usage.wire.heartbeat import HealthPhase
 
 __all__ = [
+    "AGENT_ROW",
+    "IN_CLUSTER",
     "AgentRow",
     "agent_number",
     "agent_row",
@@ -20,6 +22,12 @@ __all__ = [
     "revoke_agent",
     "summaries",
 ]
+
+IN_CLUSTER = "k8s"
+"""The runtime of an agent whose namespace is one of the cluster's: there the operator sees it."""
+
+AGENT_ROW = "agent, agent_id, namespace, name, cost_center, runtime"
+"""The columns of an ``AgentRow``."""
 
 _AGENT = "agent_id, namespace, name, runtime, registered_at, revoked_at"
 
@@ -33,12 +41,13 @@ class AgentRow:
     namespace: str
     name: str
     cost_center: str = ""
+    runtime: str = ""
 
 
 def agent_row(connection: Connection, agent_id: str) -> AgentRow:
     """The agent. Raises ``StoreError`` for one that is none."""
     row = connection.execute(
-        "SELECT agent, agent_id, namespace, name, cost_center FROM agents WHERE agent_id = ?",
+        f"SELECT {AGENT_ROW} FROM agents WHERE agent_id = ?",
         (agent_id,),
     ).fetchone()
     if row is None:

@@ -8,6 +8,10 @@ What is left of an estimate costs what its counts cost by its own price card, so
 are taken back piece by piece leave nothing, to the last digit, and no catalogue is asked that may
 have changed since. A reversal is dated where its estimate is, so that a day that gets its calls
 loses its estimates; in a closed period neither changes, and both come as corrections.
+
+Where a process turns out to be another agent's (``names``), its estimates move there: they are
+taken back whole, and what is not delivered is charged anew to the other one, for the same time and
+by the same prices.
 """
 
 from __future__ import annotations
@@ -20,13 +24,14 @@ from agentspec_usage.metering.tail import Estimate, taken_back
 from agentspec_usage.pricing.card import read_card
 from agentspec_usage.pricing.charge import NO_REQUESTS, Charge, charge
 from agentspec_usage.pricing.money import Money
+from agentspec_usage.store.sql.agents import AgentRow
 from agentspec_usage.store.sql.charging import Charged, money_of, split
 from agentspec_usage.store.sql.connection import Connection
 from agentspec_usage.store.sql.dictionaries import Numbered
 from agentspec_usage.store.sql.instances import InstanceRow
 from agentspec_usage.store.sql.items import LOST, Entry, NewItems
 
-__all__ = ["take_back"]
+__all__ = ["move_estimates", "take_back"]
 
 _COUNTS = ", ".join(f"entry.{name}" for name in COMPONENTS)
 
@@ -77,17 +82,55 @@ def take_back(
 ) -> dict[int, TokenCounts]:
     """Add the reversals of what ``delivered`` takes back; how much that is, by series."""
     standing = _standing(new.connection, instance.number)
+    falls: dict[int, TokenCounts] = {}
+    for item, fall in _falls(new, standing, delivered).items():
+        one = standing[item]
+        new.add_entry(_reversal(new, instance, one, fall))
+        _add(falls, one, fall)
+    return falls
+
+
+def move_estimates(
+    new: NewItems,
+    instance: InstanceRow,
+    agent: AgentRow,
+    to: InstanceRow,
+    delivered: Mapping[int, TokenCounts],
+) -> tuple[dict[int, TokenCounts], dict[int, TokenCounts]]:
+    """Charge the agent what stands of the estimates of ``instance`` and ``delivered`` does not take
+    back. How much ``instance`` loses by that, and how much ``to`` gets, both by series."""
+    standing = _standing(new.connection, instance.number)
+    falls = _falls(new, standing, delivered)
+    lost: dict[int, TokenCounts] = {}
+    moved: dict[int, TokenCounts] = {}
+    for item, one in standing.items():
+        counts = TokenCounts(*one.counts)
+        if not any(one.counts):
+            continue
+        new.add_entry(_reversal(new, instance, one, counts))
+        _add(lost, one, counts)
+        if left := counts.increase_since(falls.get(item, ZERO)):
+            new.add_entry(_moved(new, agent, to, one, left))
+            _add(moved, one, left)
+    return lost, moved
+
+
+def _falls(
+    new: NewItems, standing: Mapping[int, _Standing], delivered: Mapping[int, TokenCounts]
+) -> dict[int, TokenCounts]:
+    """What ``delivered`` takes back of each estimate, by its number."""
     estimates = [
         Estimate(one.item, one.series.number, TokenCounts(*one.counts))
         for one in standing.values()
         if any(one.counts)
     ]
-    falls: dict[int, TokenCounts] = {}
-    for fall in taken_back(estimates, delivered, new.series(LOST).number):
-        one = standing[fall.item]
-        new.add_entry(_reversal(new, instance, one, fall.counts))
-        falls[fall.key] = falls.get(fall.key, ZERO) + fall.counts
-    return falls
+    rest = new.series(LOST).number
+    return {fall.item: fall.counts for fall in taken_back(estimates, delivered, rest)}
+
+
+def _add(sums: dict[int, TokenCounts], one: _Standing, counts: TokenCounts) -> None:
+    series = one.series.number
+    sums[series] = sums.get(series, ZERO) + counts
 
 
 def _standing(connection: Connection, instance: int) -> dict[int, _Standing]:
@@ -130,6 +173,27 @@ def _reversal(new: NewItems, instance: InstanceRow, one: _Standing, fall: TokenC
         at=at,
         counts=TokenCounts(*(-count for count in fall.as_tuple())),
         corrects=one.item,
+        claimed_at=claimed_at,
+        correction=correction,
+    )
+
+
+def _moved(
+    new: NewItems, agent: AgentRow, to: InstanceRow, one: _Standing, counts: TokenCounts
+) -> Entry:
+    """An estimate of ``counts`` as ``one`` is: of the same time, by the prices that it has now."""
+    at, claimed_at, correction = new.dated(one.at, one.corrected_at)
+    milli, pico = split(Money(_cost(one, counts)))
+    priced = counts.calls if one.priced else 0
+    estimated = counts.calls if one.estimated else 0
+    return Entry(
+        account=new.account(agent, ""),
+        instance=to,
+        series=one.series,
+        charged=Charged(one.price.number, one.price.hash, milli, pico, priced, estimated),
+        kind="estimate",
+        at=at,
+        counts=counts,
         claimed_at=claimed_at,
         correction=correction,
     )

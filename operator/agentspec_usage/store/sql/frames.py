@@ -15,12 +15,14 @@ from agentspec_usage.store.sql.charging import Charging
 from agentspec_usage.store.sql.connection import Connection
 from agentspec_usage.store.sql.dictionaries import Dictionaries
 from agentspec_usage.store.sql.instances import (
+    InstanceRow,
     conflicted,
     instance_row,
     move_watermark,
     watermark_of,
 )
 from agentspec_usage.store.sql.items import NewItems, seqs_skipped
+from agentspec_usage.store.sql.names import rivals
 from agentspec_usage.store.sql.tail import Deliveries
 from agentspec_usage.store.values import Applied, DigestedFrame
 
@@ -47,12 +49,17 @@ def apply_frames(
     for digested in frames:
         frame = digested.frame
         # Read inside the transaction: earlier frames of it, of this body or another, are in it.
-        verdict = accept(watermark_of(connection, agent, frame.instance_id), frame, digested.digest)
+        stood = watermark_of(connection, agent, frame.instance_id)
+        verdict = accept(stood, frame, digested.digest)
         if isinstance(verdict, Gap):
             answers.gaps[frame.instance_id] = verdict.have
             continue
         if isinstance(verdict, Apply):
-            lost = _store(connection, new, deliveries, of_agent, frame, verdict, now)
+            instance, lost = _store(connection, new, deliveries, of_agent, frame, verdict, now)
+            if stood.newest is None:
+                # The first of its calls: what was seen of them as another agent's is this one's.
+                others = rivals(connection, of_agent, frame.instance_id)
+                deliveries.take_over(of_agent, instance, others)
             answers.durable[frame.instance_id] = verdict.next.seq
             items += len(frame.items)
             if lost:
@@ -75,8 +82,8 @@ def _store(
     frame: Frame,
     verdict: Apply,
     now: int,
-) -> bool:
-    """Whether calls were durable once and are gone."""
+) -> tuple[InstanceRow, bool]:
+    """Its instance, and whether calls of it were durable once and are gone."""
     instance = instance_row(connection, agent.number, frame.instance_id, frame.observer, now)
     brought = new.add(agent, instance, frame)
     skipped = seqs_skipped(frame)
@@ -86,4 +93,4 @@ def _store(
         new.add_lost(agent, instance, frame, verdict.missing, skipped)
     move_watermark(connection, instance.number, verdict.next, now, lost=lost)
     deliveries.add(instance, frame.totals, brought, verdict.missing if lost else None)
-    return lost
+    return instance, lost

@@ -18,10 +18,11 @@ from typing import Any
 from agentspec_usage.metering.level import level_of
 from agentspec_usage.metering.snapshot import UsageSnapshot
 from agentspec_usage.metering.window_levels import WindowLevels
-from agentspec_usage.store.sql.agents import agent_number
+from agentspec_usage.store.sql.agents import IN_CLUSTER, agent_row
 from agentspec_usage.store.sql.connection import Connection
 from agentspec_usage.store.sql.dictionaries import Dictionaries
 from agentspec_usage.store.sql.instances import instance_row
+from agentspec_usage.store.sql.names import Seen, holders
 from agentspec_usage.store.sql.tail import Told, report
 from agentspec_usage.store.sql.windows import keep_windows, windows_of
 from agentspec_usage.store.values import StoredHeartbeat, instance_of, is_final
@@ -45,7 +46,8 @@ def keep_heartbeat(
     now: int,
 ) -> None:
     """Inside the transaction that is open: keep ``heartbeat`` as its instance's newest."""
-    agent = agent_number(connection, agent_id)
+    of_agent = agent_row(connection, agent_id)
+    agent = of_agent.number
     snapshots = heartbeat.usage.snapshots if heartbeat.usage else ()
     usage = encode_usage(snapshots).decode("ascii") if snapshots else None
     connection.execute(
@@ -68,14 +70,17 @@ def keep_heartbeat(
         "FROM heartbeats WHERE agent = ? ORDER BY received_at DESC, instance_id LIMIT ?)",
         (agent, agent, MAX_HEARTBEATS),
     )
+    own = [snapshot for snapshot in snapshots if snapshot.via is None]
+    seen = {
+        Seen(of_agent, one.instance_id): one.observer for one in own if one.instance_id is not None
+    }
+    charged = holders(connection, seen, now, by_operator=False)
     told = []
-    for snapshot in snapshots:
-        if snapshot.via is not None:
-            continue
+    for snapshot in own:
         if snapshot.instance_id is not None:
-            instance = instance_row(connection, agent, snapshot.instance_id, snapshot.observer, now)
-            told.append(Told(agent, instance.number, level_of(snapshot), now))
-        elif snapshot.totals and _is_remote(connection, agent):
+            holder = charged[Seen(of_agent, snapshot.instance_id)]
+            told.append(Told(holder.agent, holder.instance, level_of(snapshot), now))
+        elif snapshot.totals and of_agent.runtime != IN_CLUSTER:
             told.append(_window(connection, agent, snapshot, now))
     report(connection, dictionaries, told)
 
@@ -88,11 +93,6 @@ def heartbeats_of(connection: Connection, agent_id: str) -> tuple[StoredHeartbea
         (agent_id,),
     )
     return tuple(StoredHeartbeat(*row) for row in rows)
-
-
-def _is_remote(connection: Connection, agent: int) -> bool:
-    row = connection.execute("SELECT runtime FROM agents WHERE agent = ?", (agent,)).fetchone()
-    return bool(row[0] != "k8s")
 
 
 def _window(connection: Connection, agent: int, snapshot: UsageSnapshot, now: int) -> Told:

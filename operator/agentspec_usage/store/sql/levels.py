@@ -29,6 +29,7 @@ __all__ = [
     "levels_before",
     "marked",
     "marks_before",
+    "move_tail",
     "one_of",
     "paths_of",
     "raise_tails",
@@ -151,6 +152,37 @@ def raise_tails(
     risen = sorted(rows, key=lambda row: row[1:4])
     connection.executemany(_SET_TAIL, [(*row[:4], *row[4].as_tuple()) for row in risen])
     connection.executemany(_SET_MARK, [(*row[1:4], *row[4].as_tuple()) for row in risen])
+
+
+def move_tail(connection: Connection, instance: int, to: int) -> None:
+    """What was seen of ``instance`` and is uncharged was seen of the instance ``to``."""
+    for statement in _move_tail(connection.dialect):
+        connection.execute(statement, (instance, to))
+    forget_tails(connection, [instance])
+
+
+@cache
+def _move_tail(dialect: Dialect) -> tuple[str, str]:
+    counts = ", ".join(f"seen.{name}" for name in COMPONENTS)
+
+    def joined(table: str, *columns: str) -> str:
+        return ", ".join(
+            f"{name} = {dialect.greatest(f'{table}.{name}', f'excluded.{name}')}"
+            for name in (*columns, *COMPONENTS)
+        )
+
+    return (
+        f"INSERT INTO tails (agent, instance, series, bucket, {_COUNTS}) "
+        f"SELECT target.agent, target.instance, seen.series, seen.bucket, {counts} "
+        "FROM tails AS seen CROSS JOIN instances AS target "
+        "WHERE seen.instance = ? AND target.instance = ? "
+        f"ON CONFLICT (instance, series) DO UPDATE SET {joined('tails', 'bucket')}",
+        f"INSERT INTO tail_marks (instance, series, bucket, {_COUNTS}) "
+        f"SELECT target.instance, seen.series, seen.bucket, {counts} "
+        "FROM tail_marks AS seen CROSS JOIN instances AS target "
+        "WHERE seen.instance = ? AND target.instance = ? "
+        f"ON CONFLICT (instance, series, bucket) DO UPDATE SET {joined('tail_marks')}",
+    )
 
 
 def forget_tails(connection: Connection, instances: Collection[int]) -> None:

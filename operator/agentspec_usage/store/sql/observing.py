@@ -1,7 +1,8 @@
 """Taking in what an operator read of pods: the totals of agents, whether they deliver or not.
 
 The operator names an agent as the agent names itself when it registers, by namespace and name, so
-that both are one agent here, whichever came first. One that was only observed has no key.
+that both are one agent here, whichever came first. One that was only observed has no key. A process
+that is known there by another name is charged under one of them (``names``).
 
 A snapshot that travels through a sidecar (``via``) is left out: the sidecar tells it. A source
 without instance ids is told apart by its pod and by the life of its container, and stands as an
@@ -17,17 +18,15 @@ from agentspec_usage.metering.level import level_of
 from agentspec_usage.metering.snapshot import Observer, UsageSnapshot
 from agentspec_usage.metering.window_levels import WindowLevels
 from agentspec_usage.store.queries import AgentName
-from agentspec_usage.store.sql.agents import AgentRow
+from agentspec_usage.store.sql.agents import AGENT_ROW, IN_CLUSTER, AgentRow
 from agentspec_usage.store.sql.connection import Connection
 from agentspec_usage.store.sql.dictionaries import Dictionaries
-from agentspec_usage.store.sql.instances import instance_row
+from agentspec_usage.store.sql.names import Seen, holders
 from agentspec_usage.store.sql.tail import Told, report
 from agentspec_usage.store.sql.windows import keep_windows, windows_of
 from agentspec_usage.wire.observed_encoding import Observation
 
 __all__ = ["observe", "observed_agents"]
-
-_RUNTIME = "k8s"
 
 _ADD = """
     INSERT INTO agents (agent_id, namespace, name, runtime, registered_at)
@@ -47,16 +46,26 @@ def observe(
     agents = _agents(connection, observations, draw, now)
     _charge_to(connection, observations, agents)
     readings = list(_readings(observations, agents))
-    instances = _instances(connection, readings, now)
+    charged = holders(
+        connection,
+        {_seen(reading): reading[2].observer for reading in readings},
+        now,
+        by_operator=True,
+    )
     sources = windows_of(
         connection,
-        {instances[_instance(reading)] for reading in readings if reading[2].instance_id is None},
+        {
+            charged[_seen(reading)].instance
+            for reading in readings
+            if reading[2].instance_id is None
+        },
     )
     changed = {}
     told = []
     for reading in readings:
-        agent, observation, snapshot = reading
-        instance = instances[_instance(reading)]
+        _, observation, snapshot = reading
+        holder = charged[_seen(reading)]
+        instance = holder.instance
         level = level_of(snapshot)
         if snapshot.instance_id is None:
             known = sources.get(instance, WindowLevels())
@@ -66,7 +75,7 @@ def observe(
             sources[instance] = changed[instance] = windows
             level = windows.used()
         at = now if observation.seen_at is None else min(believed(observation.seen_at, now), now)
-        told.append(Told(agent.number, instance, level, at))
+        told.append(Told(holder.agent, instance, level, at))
     keep_windows(connection, changed)
     report(connection, dictionaries, told)
 
@@ -79,8 +88,7 @@ def observed_agents(
         return {}
     pairs = ", ".join("(?, ?)" for _ in names)
     rows = connection.execute(
-        "SELECT agent, agent_id, namespace, name, cost_center FROM agents "
-        f"WHERE (name, namespace) IN (VALUES {pairs})",
+        f"SELECT {AGENT_ROW} FROM agents WHERE (name, namespace) IN (VALUES {pairs})",
         [part for each in names for part in (each.name, each.namespace)],
     )
     found = (AgentRow(*row) for row in rows)
@@ -101,7 +109,7 @@ def _agents(
     if not missing:
         return known
     connection.executemany(
-        _ADD, [(f"agt_{draw()}", each.namespace, each.name, _RUNTIME, now) for each in missing]
+        _ADD, [(f"agt_{draw()}", each.namespace, each.name, IN_CLUSTER, now) for each in missing]
     )
     return {**known, **observed_agents(connection, missing)}
 
@@ -132,32 +140,11 @@ def _readings(
                 yield agents[_name(one)], one, snapshot
 
 
-def _instances(
-    connection: Connection, readings: Sequence[_Reading], now: int
-) -> dict[tuple[int, str], int]:
-    """The numbers of the instances that were read, by agent and id."""
-    observers = {_instance(reading): reading[2].observer for reading in readings}
-    if not observers:
-        return {}
-    pairs = ", ".join("(?, ?)" for _ in observers)
-    rows = connection.execute(
-        "SELECT agent, instance_id, instance FROM instances "
-        f"WHERE (agent, instance_id) IN (VALUES {pairs})",
-        [part for pair in observers for part in pair],
-    )
-    found = {(agent, instance_id): number for agent, instance_id, number in rows}
-    for agent, instance_id in sorted(observers.keys() - found.keys()):
-        observer = observers[agent, instance_id]
-        row = instance_row(connection, agent, instance_id, observer, now)
-        found[agent, instance_id] = row.number
-    return found
-
-
-def _instance(reading: _Reading) -> tuple[int, str]:
+def _seen(reading: _Reading) -> Seen:
     agent, observation, snapshot = reading
     if snapshot.instance_id is not None:
-        return agent.number, snapshot.instance_id
-    return agent.number, f"{Observer.LEGACY}:{observation.pod_uid}/{observation.container}"
+        return Seen(agent, snapshot.instance_id)
+    return Seen(agent, f"{Observer.LEGACY}:{observation.pod_uid}/{observation.container}")
 
 
 def _name(observation: Observation) -> AgentName:

@@ -5,7 +5,8 @@ transaction that is open already:
 
 * ``report``: totals were told. They raise *reported*, and leave marks where they exceed *charged*.
 * ``Deliveries.settle``: frames brought calls. They take back estimates, and what they cover needs
-  no marks any more.
+  no marks any more. The first ones of an agent take over what was seen of the process as another
+  agent's (``names``).
 * ``bill_tail``: what was seen before some time becomes estimates, dated in the buckets in which it
   was seen. A period's close does that up to its end; between closes it is done with what is a day
   old, so that the usage of an agent that is only looked at is in every sum, marks stay few, and a
@@ -26,7 +27,7 @@ from agentspec_usage.store.sql.agents import AgentRow
 from agentspec_usage.store.sql.charging import Charging
 from agentspec_usage.store.sql.connection import Connection
 from agentspec_usage.store.sql.dictionaries import SERIES_COLUMNS, Dictionaries, Numbered
-from agentspec_usage.store.sql.estimates import take_back
+from agentspec_usage.store.sql.estimates import move_estimates, take_back
 from agentspec_usage.store.sql.instances import InstanceRow
 from agentspec_usage.store.sql.items import LOST, Entry, NewItems
 from agentspec_usage.store.sql.levels import (
@@ -40,12 +41,14 @@ from agentspec_usage.store.sql.levels import (
     forget_tails,
     marked,
     marks_before,
+    move_tail,
     one_of,
     paths_of,
     raise_tails,
     seen_levels,
     set_path,
 )
+from agentspec_usage.store.sql.names import hand_over
 
 __all__ = [
     "Deliveries",
@@ -143,6 +146,7 @@ class Deliveries:
         self._new = new
         self._brought: dict[InstanceRow, dict[int, TokenCounts]] = {}
         self._told: dict[InstanceRow, TokenCounts] = {}
+        self._taken_over: dict[InstanceRow, tuple[AgentRow, Sequence[InstanceRow]]] = {}
 
     def add(
         self,
@@ -162,42 +166,97 @@ class Deliveries:
             cells[series] = cells.get(series, ZERO) + missing
         self._told[instance] = self._told.get(instance, ZERO).join(totals)
 
+    def take_over(
+        self, agent: AgentRow, instance: InstanceRow, others: Sequence[InstanceRow]
+    ) -> None:
+        """What was seen as ``others`` was seen of the agent's ``instance``, whose first frame was
+        applied."""
+        if others:
+            self._taken_over[instance] = agent, others
+
     def settle(self) -> None:
         """Estimates fall by what was delivered; what is covered now is no tail any more."""
         if not self._brought:
             return
         connection = self._new.connection
-        paths = paths_of(connection, [instance.number for instance in self._brought])
-        reported: dict[int, TokenCounts] = {}
-        estimated: dict[int, TokenCounts] = {}
-        changes: dict[tuple[int, int], Sequence[int]] = {}
+        others = [other for _, losers in self._taken_over.values() for other in losers]
+        paths = paths_of(connection, [each.number for each in (*self._brought, *others)])
+        changed = _Changed()
         covered: list[int] = []
         for instance, cells in self._brought.items():
             number, path = instance.number, paths[instance.number]
             applied, told = path.get(APPLIED, ZERO), path.get(REPORTED, ZERO)
             stood = path.get(ESTIMATED, ZERO)
             delivered = sum_counts(cells.values())
-            for series, counts in cells.items():
-                changes[number, series] = counts.as_tuple()
+            changed.add(number, cells)
             if delivered.meet(stood):
-                for series, fall in take_back(self._new, instance, cells).items():
-                    known = changes.get((number, series), ZERO.as_tuple())
-                    changes[number, series] = [
-                        a - b for a, b in zip(known, fall.as_tuple(), strict=True)
-                    ]
-                estimated[number] = stood.increase_since(delivered)
-            joined = told.join(self._told[instance])
+                changed.subtract(number, take_back(self._new, instance, cells))
+            seen, moved = self._take(instance, cells, paths, changed)
+            standing = stood.increase_since(delivered) + moved
+            if standing != stood:
+                changed.estimated[number] = standing
+            joined = told.join(seen).join(self._told[instance])
             if joined != told:
-                reported[number] = joined
+                changed.reported[number] = joined
             before = applied.increase_since(delivered) + stood
-            after = applied + stood.increase_since(delivered)
-            if not before.covers(told) and after.covers(joined):
+            if not before.covers(told.join(seen)) and (applied + standing).covers(joined):
                 covered.append(number)
-        set_path(connection, REPORTED, reported)
-        set_path(connection, ESTIMATED, estimated)
-        add_to_cells(connection, changes)
+        changed.write(connection)
         if covered:
             forget_tails(connection, covered)
+
+    def _take(
+        self,
+        instance: InstanceRow,
+        cells: Mapping[int, TokenCounts],
+        paths: Mapping[int, Mapping[str, TokenCounts]],
+        changed: _Changed,
+    ) -> tuple[TokenCounts, TokenCounts]:
+        """Take over what was seen as others: how far that was, and what of it stands as estimates
+        beside ``cells``. The others are left with what their own frames brought."""
+        if instance not in self._taken_over:
+            return ZERO, ZERO
+        connection = self._new.connection
+        agent, losers = self._taken_over[instance]
+        seen = moved = ZERO
+        for loser in losers:
+            path = paths[loser.number]
+            seen = seen.join(path.get(REPORTED, ZERO))
+            changed.reported[loser.number] = path.get(APPLIED, ZERO)
+            if path.get(ESTIMATED, ZERO):
+                lost, found = move_estimates(self._new, loser, agent, instance, cells)
+                changed.subtract(loser.number, lost)
+                changed.estimated[loser.number] = ZERO
+                changed.add(instance.number, found)
+                moved += sum_counts(found.values())
+            move_tail(connection, loser.number, instance.number)
+        hand_over(connection, instance.number, [loser.number for loser in losers])
+        return seen, moved
+
+
+class _Changed:
+    """What becomes of instances' levels; written together, in the order of their keys."""
+
+    def __init__(self) -> None:
+        self.reported: dict[int, TokenCounts] = {}
+        self.estimated: dict[int, TokenCounts] = {}
+        self._cells: dict[tuple[int, int], Sequence[int]] = {}
+
+    def add(self, instance: int, cells: Mapping[int, TokenCounts], sign: int = 1) -> None:
+        """More is charged of these series."""
+        for series, counts in cells.items():
+            known = self._cells.get((instance, series), ZERO.as_tuple())
+            self._cells[instance, series] = [
+                a + sign * b for a, b in zip(known, counts.as_tuple(), strict=True)
+            ]
+
+    def subtract(self, instance: int, cells: Mapping[int, TokenCounts]) -> None:
+        self.add(instance, cells, -1)
+
+    def write(self, connection: Connection) -> None:
+        set_path(connection, REPORTED, self.reported)
+        set_path(connection, ESTIMATED, self.estimated)
+        add_to_cells(connection, self._cells)
 
 
 def bill_tail(connection: Connection, new: NewItems, until: int) -> int:

@@ -16,6 +16,26 @@ _OF_ESTIMATES = "kind = 'estimate' OR corrects IN (SELECT item FROM items WHERE 
 
 _NONE = " AND ".join(f"{name} = 0" for name in COMPONENTS)
 
+_BEYOND = " OR ".join(
+    f"coalesce(reported.{name}, 0) > coalesce(applied.{name}, 0)" for name in COMPONENTS
+)
+
+
+_SEEN_TWICE = f"""
+    SELECT instances.instance FROM instances
+    LEFT JOIN instance_totals AS reported
+    ON reported.instance = instances.instance AND reported.path = 'reported'
+    LEFT JOIN instance_totals AS applied
+    ON applied.instance = instances.instance AND applied.path = 'applied'
+    WHERE holds_seen = 0 AND (
+        EXISTS (SELECT 1 FROM tails WHERE tails.instance = instances.instance)
+        OR EXISTS (SELECT 1 FROM instance_totals AS estimated
+            WHERE estimated.instance = instances.instance AND estimated.path = 'estimated'
+            AND NOT ({_NONE}))
+        OR {_BEYOND})
+    ORDER BY 1 LIMIT 1"""
+"""A process that another agent took over has its own deliveries here, and nothing beside them."""
+
 
 def first_tail_difference(connection: Connection) -> tuple[str, str] | None:
     """Where something kept is not what the rows say, and what is wrong; None where all of it is."""
@@ -29,6 +49,8 @@ def first_tail_difference(connection: Connection) -> tuple[str, str] | None:
     for instance, series in connection.execute(_cells_that_differ(dialect)):
         where = f"instance_cells: instance {instance}, series {series}"
         return where, "it is not the sum of its rows"
+    for (instance,) in connection.execute(_SEEN_TWICE):
+        return f"instances: instance {instance}", "what is seen of it is another agent's"
     return None
 
 

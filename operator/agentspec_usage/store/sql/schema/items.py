@@ -19,6 +19,9 @@ of a clock that is not believed.
 Items and sums have no foreign keys: each would be looked up for each row, and what they could tell
 is told by the proof, which reads every row with what it refers to.
 
+An instance is a process as one agent told of it. ``holds_seen`` says that what is seen of the
+process is charged here: of one that is known under several names, under one of them (``names``).
+
 No index is on the items' seqs: an instance's watermark (``seq``) alone keeps a call from being
 stored twice. The instance's items cover every seq up to it, also where the calls are known only as
 a sum or not at all (``lost``): so a watermark that was raised shows. The index on their times grows
@@ -59,9 +62,12 @@ CREATE TABLE instances (
     newest_digest TEXT,
     conflicts INTEGER NOT NULL DEFAULT 0,
     rolled_back_at INTEGER,
+    holds_seen INTEGER NOT NULL DEFAULT 1 CHECK (holds_seen IN (0, 1)),
     hash TEXT NOT NULL,
     UNIQUE (agent, instance_id)
 ) STRICT;
+
+CREATE INDEX instances_by_id ON instances (instance_id);
 
 CREATE TABLE instance_totals (
     instance INTEGER NOT NULL REFERENCES instances,
