@@ -110,6 +110,7 @@ def largest_status() -> dict[str, Any]:
             "today": period,
             "month": period,
             "tail": {"tokens": MAX_COUNT, "calls": MAX_COUNT},
+            "chargedAs": "n" * 253,
             "costCenter": "c" * 128,
             "ledger": {
                 "size": MAX_COUNT,

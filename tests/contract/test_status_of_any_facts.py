@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,6 +11,7 @@ from agentspec_usage.controller.pod_health import Health
 from agentspec_usage.controller.status import Facts, build_status
 from agentspec_usage.controller.verdict import Problem
 from agentspec_usage.metering.checkpoint import (
+    AccruedCost,
     Checkpoint,
     PodIdentity,
     Source,
@@ -20,6 +23,7 @@ from agentspec_usage.metering.completeness import Reason
 from agentspec_usage.metering.counts import MAX_COUNT, TokenCounts
 from agentspec_usage.metering.series import SeriesKey
 from agentspec_usage.metering.snapshot import SeriesRow, UsageReading, UsageSnapshot
+from agentspec_usage.pricing.money import PICO
 from agentspec_usage.status.charges import Charges, Period
 from agentspec_usage.status.usage import meaning
 from agentspec_usage.wire.observed_answer import CostSaid, LedgerSaid, PeriodSaid
@@ -117,7 +121,7 @@ periods = st.builds(
 )
 charges = st.builds(
     Charges, st.none() | costs, st.none() | periods, st.none() | periods, st.integers(0, MAX_COUNT)
-)
+) | st.just(Charges(charged_as="n" * 253))
 
 
 @settings(max_examples=150, deadline=None)
@@ -132,6 +136,21 @@ def test_a_status_fits_the_definition_and_stays_as_it_is(
     validate_status(first)
     again = build_status(facts(checkpoint, health, problem, first, charged))
     assert meaning(again) == meaning(first)
+
+
+def test_what_is_charged_as_another_agent_costs_what_the_operator_says_and_nothing_else() -> None:
+    seen = observe(
+        new_checkpoint("e"),
+        PodIdentity("11111111-1111-4111-8111-111111111111", 1),
+        UsageReading((UsageSnapshot(TokenCounts(input=5), instance_id="a" * 32),)),
+        NOW,
+    )
+    counted = replace(seen, cost=AccruedCost("USD", PICO, 5))
+    elsewhere = facts(counted, Health(1, 1), None, {}, Charges(charged_as="research"))
+    usage = build_status(elsewhere)["usage"]
+    assert usage["cost"] == {"status": "Estimated", "amount": "1", "currency": "USD"}
+    assert (usage["chargedAs"], usage["display"]["cost"]) == ("research", "~$1.00")
+    assert not usage.keys() & {"today", "month", "tail"}
 
 
 def test_every_reason_is_one_that_the_definition_knows() -> None:

@@ -8,7 +8,7 @@ AgentSpec's grade, score, model …), which are carried over as they are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agentspec_usage.controller.pod_health import Health
@@ -30,7 +30,7 @@ from agentspec_usage.metering.checkpoint import (
 )
 from agentspec_usage.metering.completeness import Completeness, Reason, completeness_of
 from agentspec_usage.runtime.clock import to_rfc3339
-from agentspec_usage.status.charges import Charges, charge_display, charge_fields
+from agentspec_usage.status.charges import NO_CHARGES, Charges, charge_display, charge_fields
 from agentspec_usage.status.completeness import complete
 from agentspec_usage.status.conditions import Condition, next_conditions
 from agentspec_usage.status.cost import cost_of
@@ -67,7 +67,8 @@ class Facts:
     """Everything that a status is computed from. Times are milliseconds since the epoch.
 
     ``charges`` is what the control plane says, None where there is no control plane: then the
-    operator's own estimate is shown. ``ledger`` is the newest signed head of its journal.
+    operator's own estimate is shown, as it is where another agent is charged. ``ledger`` is the
+    newest signed head of its journal.
     """
 
     generation: int
@@ -177,7 +178,9 @@ def _usage(facts: Facts, doubts: frozenset[Reason], completeness: Completeness) 
         usage["coverage"] = share
     if facts.cost_center:
         usage["costCenter"] = facts.cost_center
-    charges = facts.charges or Charges(cost_of(facts.checkpoint.cost, counts))
+    charges = facts.charges or NO_CHARGES
+    if facts.charges is None or charges.charged_as:
+        charges = replace(charges, cost=cost_of(facts.checkpoint.cost, counts))
     usage.update(charge_fields(charges))
     usage["display"] = {
         **usage_display(counts, usage["podsObserved"], usage["podsExpected"]),

@@ -48,6 +48,7 @@ def said_of(name: AgentName, usage: AgentUsage, currency: str) -> AgentSaid:
         cost_said(usage.ever, currency),
         usage.tail.total,
         usage.tail.calls,
+        usage.charged_as,
     )
 
 

@@ -5,6 +5,9 @@ estimate (``moved_on``), so that a control plane that is away makes a cost doubt
 wrong. A day or a month that is over is no longer shown: what it cost is in the statement, and the
 next one is not known before the next answer.
 
+Where what is read of an agent's pods is charged as another agent, the money of neither is this
+object's: it says as which one, and its cost is the operator's own estimate.
+
 The status is also what is known after a restart, so what ``charge_fields`` writes,
 ``charges_of_status`` reads back. People can edit it: what does not fit there counts as unknown.
 """
@@ -13,9 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from agentspec_usage.metering.checkpoint import AccruedCost
 from agentspec_usage.metering.counts import TokenCounts
@@ -54,13 +57,15 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Charges:
-    """What is known of an agent's charges; None for what is not."""
+    """What is known of an agent's charges; None for what is not. With ``charged_as``, the agent
+    that is charged instead, nothing else is."""
 
     cost: CostSaid | None = None
     today: Period | None = None
     month: Period | None = None
     tail_tokens: int = 0
     tail_calls: int = 0
+    charged_as: str = ""
 
 
 NO_CHARGES = Charges()
@@ -76,6 +81,8 @@ class Growth:
 
 def charges_of(agent: AgentSaid, *, today_ends: int, month_ends: int) -> Charges:
     """What an answer says."""
+    if agent.charged_as:
+        return Charges(charged_as=agent.charged_as)
     return Charges(
         agent.cost,
         Period(agent.today, today_ends),
@@ -91,6 +98,8 @@ def charges_of_status(usage: Mapping[str, Any]) -> Charges:
         shown = _Shown.model_validate(dict(usage))
     except ValidationError:
         return NO_CHARGES
+    if shown.charged_as:
+        return Charges(charged_as=shown.charged_as)
     return Charges(
         None if shown.cost is None else shown.cost.cost(),
         None if shown.today is None else Period(shown.today.period(), shown.today.ends),
@@ -102,6 +111,8 @@ def charges_of_status(usage: Mapping[str, Any]) -> Charges:
 
 def moved_on(charges: Charges, growth: Growth, now: int) -> Charges:
     """``charges`` with what was read since, at ``now`` (ms)."""
+    if charges.charged_as:
+        return charges
     return replace(
         charges,
         cost=_grown(charges.cost, growth),
@@ -111,7 +122,8 @@ def moved_on(charges: Charges, growth: Growth, now: int) -> Charges:
 
 
 def charge_fields(charges: Charges) -> dict[str, Any]:
-    """``cost``, ``today``, ``month`` and ``tail`` of ``status.usage``, as far as they are known."""
+    """``cost``, ``today``, ``month``, ``tail`` and ``chargedAs`` of ``status.usage``, as far as
+    they are known."""
     fields: dict[str, Any] = {}
     if charges.cost is not None:
         fields["cost"] = cost_fields(charges.cost)
@@ -122,6 +134,8 @@ def charge_fields(charges: Charges) -> dict[str, Any]:
                 fields[name]["cost"] = cost_fields(period.said.cost)
     if charges.tail_tokens or charges.tail_calls:
         fields["tail"] = {"tokens": charges.tail_tokens, "calls": charges.tail_calls}
+    if charges.charged_as:
+        fields["chargedAs"] = charges.charged_as
     return fields
 
 
@@ -153,6 +167,7 @@ class _Shown(Shape):
     today: _Ended | None = None
     month: _Ended | None = None
     tail: TailShape = TailShape()
+    charged_as: Annotated[str, Field(max_length=253)] = ""
 
 
 def _period_at(period: Period | None, growth: Growth, now: int) -> Period | None:

@@ -41,12 +41,16 @@ nothing is charged any more."""
 
 @dataclass(frozen=True, slots=True)
 class AgentUsage:
-    """What one agent used, its tail included. ``tail`` is what is in none of the charges yet."""
+    """What one agent used, its tail included. ``tail`` is what is in none of the charges yet.
+    ``charged_as`` is the agent of its namespace that is charged what is read of its pods, where
+    that is another one.
+    """
 
     today: Used = field(default_factory=dict)
     month: Used = field(default_factory=dict)
     ever: Used = field(default_factory=dict)
     tail: TokenCounts = ZERO
+    charged_as: str = ""
 
 
 class ObservationStore(Protocol):

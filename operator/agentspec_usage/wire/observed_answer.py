@@ -1,9 +1,12 @@
 """What the control plane answers to observations: what each agent costs, both ways.
 
-    {agents: [{namespace, name, today, month, cost, tail}], todayEnds, monthEnds, ledger?}
+    {agents: [{namespace, name, today, month, cost, tail, chargedAs?}],
+     todayEnds, monthEnds, ledger?}
     today, month   {tokens, cost}
     cost           {status, amount?, currency?, unpricedTokens?}, null where nothing was used
     tail           {tokens, calls}: used and not delivered yet; it is in the other numbers
+    chargedAs      the agent of the namespace that is charged what is read of this one's pods, where
+                   that is another: the other numbers are without it
 
 An amount is in one currency, that of the present prices; what is charged in another one, or has no
 price, is in ``unpricedTokens`` and in no amount: unknown is not zero. ``Exact`` says that every
@@ -86,6 +89,7 @@ class AgentSaid:
     cost: CostSaid | None = None
     tail_tokens: int = 0
     tail_calls: int = 0
+    charged_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,7 @@ def encode_observed_answer(answer: ObservedAnswer) -> bytes:
                 "month": _period(agent.month),
                 "cost": _cost(agent.cost),
                 "tail": {"tokens": agent.tail_tokens, "calls": agent.tail_calls},
+                **({"chargedAs": agent.charged_as} if agent.charged_as else {}),
             }
             for agent in answer.agents
         ],
@@ -210,6 +215,7 @@ class _Agent(Shape):
     month: PeriodShape
     cost: CostShape | None = None
     tail: TailShape = _NO_TAIL
+    charged_as: Annotated[str, Field(max_length=253)] = ""
 
     def said(self) -> AgentSaid:
         return AgentSaid(
@@ -220,6 +226,7 @@ class _Agent(Shape):
             _cost_or_none(self.cost),
             self.tail.tokens,
             self.tail.calls,
+            self.charged_as,
         )
 
 

@@ -91,6 +91,26 @@ def test_an_agent_that_is_looked_at_and_delivers_is_counted_once(plane: ControlP
     assert billed["totalTokens"] == sender.truth.total
 
 
+def test_a_pod_that_is_looked_at_by_another_name_is_counted_once_and_says_so(
+    plane: ControlPlane,
+) -> None:
+    sender = Sender(plane.url, plane.register("research"), 5)
+    sender.call(40)
+    body = seen(sender.truth, sender.instance_id, name="research-bot")
+    before = said(plane, body)
+    assert (before.tail_calls, before.charged_as) == (40, "")
+    flush([sender])
+    plane.kill()
+    plane.start()
+    after = said(plane, body)
+    assert (after.month.tokens, after.cost, after.charged_as) == (0, None, "research")
+    billed = plane.get("/api/v1/usage/billing", headers=ADMIN).json()
+    assert billed["totalTokens"] == sender.truth.total
+    assert plane.terminate() == 0
+    checked = run("verify", "--database", plane.database)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
 def test_a_statement_says_what_is_provisional_and_verify_finds_nothing_wrong(
     plane: ControlPlane,
 ) -> None:

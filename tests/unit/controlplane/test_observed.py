@@ -158,6 +158,18 @@ async def test_what_is_delivered_is_no_tail_and_its_price_is_exact(plane: Plane)
     ]
 
 
+async def test_pods_that_deliver_as_another_agent_cost_what_that_one_is_charged(
+    plane: Plane,
+) -> None:
+    await said(plane, observation(snapshot(3), name="bot"))
+    await deliver(plane, await plane.bearer(runtime="k8s", namespace="team"), 2)
+    for question in (observation(snapshot(3), name="bot"), Observation("team", "bot")):
+        found = await said(plane, question)
+        assert found == AgentSaid("team", "bot", PeriodSaid(), PeriodSaid(), charged_as="agent")
+    charged = await said(plane, Observation("team", "agent"))
+    assert (charged.month.tokens, charged.tail_tokens, charged.charged_as) == (3, 1, "")
+
+
 async def test_heartbeats_and_observations_of_one_instance_are_one_tail(plane: Plane) -> None:
     key = await plane.bearer(runtime="k8s", namespace="team")
     answer = await plane.http.post("/heartbeat", content=beat(INSTANCE, 30), headers=key)

@@ -18,10 +18,11 @@ from agentspec_usage.status.charges import (
     Period,
     charge_display,
     charge_fields,
+    charges_of,
     charges_of_status,
     moved_on,
 )
-from agentspec_usage.wire.observed_answer import CostSaid, PeriodSaid
+from agentspec_usage.wire.observed_answer import AgentSaid, CostSaid, PeriodSaid
 
 NOW = 1_795_348_800_000
 TODAY_ENDS, MONTH_ENDS = NOW + 3_600_000, NOW + 9 * 86_400_000
@@ -38,7 +39,7 @@ periods = st.builds(
 )
 all_charges = st.builds(
     Charges, st.none() | costs, st.none() | periods, st.none() | periods, counts, counts
-)
+) | st.just(Charges(charged_as="research"))
 
 
 def charges(cost: CostSaid) -> Charges:
@@ -116,6 +117,20 @@ def test_growth_without_a_price_in_the_currency_is_unpriced(
     before: CostSaid, grown: Growth, after: CostSaid
 ) -> None:
     assert moved_on(charges(before), grown, NOW).cost == after
+
+
+def test_where_another_agent_is_charged_nothing_that_was_read_since_is_added() -> None:
+    grown = Growth(1000, AccruedCost("USD", PICO, 1000))
+    shown = Charges(charged_as="research")
+    assert moved_on(shown, grown, NOW) == shown
+    assert charge_fields(shown) == {"chargedAs": "research"}
+
+
+def test_the_money_of_an_agent_that_is_charged_as_another_is_not_the_objects() -> None:
+    month = PeriodSaid(90, CostSaid("Exact", PICO, "USD"))
+    agent = AgentSaid("team", "bot", PeriodSaid(), month, month.cost, charged_as="research")
+    shown = charges_of(agent, today_ends=TODAY_ENDS, month_ends=MONTH_ENDS)
+    assert shown == Charges(charged_as="research")
 
 
 def test_an_agent_that_was_never_charged_begins_with_its_growth() -> None:

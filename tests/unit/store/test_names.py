@@ -268,6 +268,26 @@ async def test_two_credentials_are_charged_what_each_delivers_and_no_call_is_los
     assert verify_database(database).finding is None
 
 
+async def test_an_agent_whose_pods_are_charged_as_another_says_so_until_an_hour_after_the_last(
+    priced: SqlStore,
+) -> None:
+    async def shown(name: str) -> str:
+        owner = AgentName("team", name)
+        return (await priced.agent_usage([owner], ALWAYS, ALWAYS, START))[owner].charged_as
+
+    await see(priced, "bot", 5)
+    assert await shown("bot") == ""
+    await deliver(priced, "research", 0, 2)
+    await see(priced, "bot", 5)
+    assert [await shown(name) for name in ("bot", "research")] == ["research", ""]
+    minutes = 60_000
+    await see(priced, "bot", 5, at=START + 50 * minutes)
+    await see(priced, "bot", 1, at=START + 100 * minutes, instance_id=OTHER_INSTANCE)
+    assert await shown("bot") == "research"
+    await see(priced, "bot", 1, at=START + 111 * minutes, instance_id=OTHER_INSTANCE)
+    assert await shown("bot") == ""
+
+
 async def test_estimates_move_at_the_prices_that_they_have(database: str) -> None:
     """I11."""
     first = open_store(database, book=book("0.333333"))

@@ -40,6 +40,7 @@ agents = st.builds(
     st.none() | costs,
     counts,
     counts,
+    st.sampled_from(["", "research"]),
 )
 times = st.integers(0, 4_000_000_000_000)
 ledgers = st.builds(LedgerSaid, counts, st.just("0f" * 32), st.just("key-1"), times)

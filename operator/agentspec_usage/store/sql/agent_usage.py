@@ -17,6 +17,7 @@ from agentspec_usage.store.queries import AgentName
 from agentspec_usage.store.sql.charging import money_of_sums, summed_money
 from agentspec_usage.store.sql.connection import Connection
 from agentspec_usage.store.sql.levels import one_of
+from agentspec_usage.store.sql.names import charged_as
 from agentspec_usage.store.sql.observing import observed_agents
 from agentspec_usage.store.sql.provisional import provisional_sum, tails_in
 from agentspec_usage.store.sql.rollups import BUCKETS, DAYS
@@ -51,6 +52,7 @@ def agent_usage(
     left: dict[int, TokenCounts] = {}
     for (agent, _), counts in tails[-1].items():
         left[agent] = left.get(agent, ZERO) + counts
+    others = charged_as(connection, numbers)
     in_today, in_month, in_all = costs
     return {
         name: AgentUsage(
@@ -58,6 +60,7 @@ def agent_usage(
             _used(in_month, agent.number),
             _used(in_all, agent.number),
             left.get(agent.number, ZERO),
+            others.get(agent.number, ""),
         )
         for name, agent in agents.items()
     }

@@ -16,6 +16,11 @@ One process is the same instance id in one namespace, the tenant; ids of another
 another's, whatever they say. An agent outside of the cluster is a tenant of its own: those share a
 namespace without anybody having asserted that they belong together. So no credential but its own
 changes what it is charged; what the operator reads of the namespace's pods does.
+
+The agent that was named all the same is told as whom it is charged (``agents.charged_as``): the
+answer to its operator would say otherwise that tokens which it shows cost nothing. That is said
+until an hour after the last reading of such a process: of two pods, one may be charged here and one
+there, and what is shown must not change with each reading.
 """
 
 from __future__ import annotations
@@ -29,7 +34,7 @@ from agentspec_usage.store.sql.connection import Connection
 from agentspec_usage.store.sql.instances import InstanceRow, instance_row
 from agentspec_usage.store.sql.levels import one_of
 
-__all__ = ["Holder", "Seen", "hand_over", "holders", "rivals"]
+__all__ = ["Holder", "Seen", "charged_as", "hand_over", "holders", "note_names", "rivals"]
 
 _KNOWN = """
     SELECT instance_id, agents.namespace, agents.runtime, instances.agent, instances.instance,
@@ -41,6 +46,16 @@ _RIVALS = """
     FROM instances JOIN agents ON agents.agent = instances.agent
     WHERE instance_id = ? AND namespace = ? AND runtime = ? AND instances.agent <> ?
     AND holds_seen = 1 ORDER BY instances.instance"""
+
+_NAMED = """
+    SELECT named.agent, other.name FROM agents AS named
+    JOIN agents AS other ON other.agent = named.charged_as WHERE named.agent """
+
+_NAME = "UPDATE agents SET charged_as = ?, charged_as_at = ? WHERE agent = ?"
+
+_FORGET_MS = 60 * 60 * 1000
+_FRESH_MS = 10 * 60 * 1000
+"""How old ``charged_as_at`` may be: pods are read every few minutes, and few of those write."""
 
 _HOLD = "UPDATE instances SET holds_seen = ? WHERE instance = ?"
 
@@ -106,6 +121,32 @@ def rivals(connection: Connection, agent: AgentRow, instance_id: str) -> list[In
 def hand_over(connection: Connection, to: int, losers: Collection[int]) -> None:
     """What is seen of the process is charged to the instance ``to`` from now on."""
     connection.executemany(_HOLD, [*((0, loser) for loser in sorted(losers)), (1, to)])
+
+
+def note_names(connection: Connection, found: Mapping[Seen, Holder], now: int) -> None:
+    """Remember which of the agents whose pods were read are charged as others."""
+    elsewhere = {seen.agent.number: 0 for seen in found}
+    for seen, holder in found.items():
+        if holder.agent != seen.agent.number:
+            elsewhere[seen.agent.number] = holder.agent
+    rows = connection.execute(
+        f"SELECT agent, charged_as, charged_as_at FROM agents WHERE agent {one_of(elsewhere)}",
+        (*elsewhere,),
+    )
+    known = {agent: (other, at) for agent, other, at in rows}
+    changed: list[tuple[int | None, int | None, int]] = []
+    for agent, other in sorted(elsewhere.items()):
+        before, at = known[agent]
+        if other and (other != before or now - at > _FRESH_MS):
+            changed.append((other, now, agent))
+        elif not other and before is not None and now - at > _FORGET_MS:
+            changed.append((None, None, agent))
+    connection.executemany(_NAME, changed)
+
+
+def charged_as(connection: Connection, agents: Collection[int]) -> dict[int, str]:
+    """The names of the agents that are charged what was read as ``agents``, where it is others."""
+    return dict(connection.execute(f"{_NAMED}{one_of(agents)}", (*agents,)).fetchall())
 
 
 def _known(connection: Connection, instance_ids: Collection[str]) -> dict[str, list[_Known]]:

@@ -21,7 +21,7 @@ from agentspec_usage.store.queries import AgentName
 from agentspec_usage.store.sql.agents import AGENT_ROW, IN_CLUSTER, AgentRow
 from agentspec_usage.store.sql.connection import Connection
 from agentspec_usage.store.sql.dictionaries import Dictionaries
-from agentspec_usage.store.sql.names import Seen, holders
+from agentspec_usage.store.sql.names import Seen, holders, note_names
 from agentspec_usage.store.sql.tail import Told, report
 from agentspec_usage.store.sql.windows import keep_windows, windows_of
 from agentspec_usage.wire.observed_encoding import Observation
@@ -52,6 +52,7 @@ def observe(
         now,
         by_operator=True,
     )
+    note_names(connection, charged, now)
     sources = windows_of(
         connection,
         {

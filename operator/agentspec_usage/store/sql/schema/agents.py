@@ -3,6 +3,9 @@
 ``accounts`` is who is charged: an agent with the cost centre that it had and the team that its
 calls named, when they were stored. A later change of either makes another account, and moves
 nothing that was charged.
+
+``charged_as`` is the agent that is charged what the operator read as this one, where that is
+another, and ``charged_as_at`` when it was last so (``names``).
 """
 
 __all__ = ["AGENTS"]
@@ -18,6 +21,8 @@ CREATE TABLE agents (
     manifest TEXT,
     registered_at INTEGER NOT NULL,
     revoked_at INTEGER,
+    charged_as INTEGER REFERENCES agents,
+    charged_as_at INTEGER,
     UNIQUE (name, namespace)
 ) STRICT;
 
