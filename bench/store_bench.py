@@ -36,7 +36,6 @@ from agentspec_usage.metering.record import CallContext, UsageRecord
 from agentspec_usage.metering.series import SeriesKey
 from agentspec_usage.metering.snapshot import Observer
 from agentspec_usage.pricebook.catalogue import bundled_catalogue
-from agentspec_usage.store.helpers import helped, usable_cores
 from agentspec_usage.store.opening import (
     is_url,
     open_database,
@@ -49,6 +48,7 @@ from agentspec_usage.store.queries import UsageFilter
 from agentspec_usage.store.sql.connection import Connection
 from agentspec_usage.store.sql.store import SqlStore
 from agentspec_usage.store.values import Agent, DigestedFrame, NewKey, Registration
+from agentspec_usage.store.verifying_processes import helped, usable_cores
 from agentspec_usage.wire.records_encoding import frame_digest
 from tests.fixtures.postgresql import of_its_own
 

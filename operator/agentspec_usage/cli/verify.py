@@ -68,10 +68,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _verify(arguments: argparse.Namespace) -> int:
     try:
-        from agentspec_usage.store.helpers import helped, usable_cores
         from agentspec_usage.store.opening import verify_database
         from agentspec_usage.store.proof.checkpoints import split_checkpoints
         from agentspec_usage.store.proof.signing import read_public_key, signed_by_any
+        from agentspec_usage.store.verifying_processes import helped, usable_cores
     except ModuleNotFoundError as error:
         raise MissingExtraError("verifying", "controlplane") from error
     public_keys = [read_public_key(path) for path in arguments.public_key]

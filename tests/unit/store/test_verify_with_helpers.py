@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from agentspec_usage.store.helpers import Processes, helped
 from agentspec_usage.store.opening import open_store, verify_database
 from agentspec_usage.store.proof.verified import Verified
 from agentspec_usage.store.sql.row_hashes import Roots
+from agentspec_usage.store.verifying_processes import Processes, helped
 from tests.integration.controlplane.waiting import until
 from tests.unit.store.values import apply, edited, frame, register
 
@@ -170,7 +170,7 @@ def test_helpers_that_are_killed_are_done_without(long: str) -> None:
 
 def test_helpers_end_with_whoever_asked(long: str) -> None:
     program = (
-        "import sys; from agentspec_usage.store.helpers import Processes\n"
+        "import sys; from agentspec_usage.store.verifying_processes import Processes\n"
         "if __name__ == '__main__':\n"
         "    helpers = Processes(sys.argv[1], 2); helpers.sums(0)(); print('helped', flush=True)\n"
         "    sys.stdin.read()\n"

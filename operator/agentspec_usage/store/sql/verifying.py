@@ -16,24 +16,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from agentspec_usage.store.proof.chain import Batch, Head, follows
 from agentspec_usage.store.proof.checkpoints import SignedCheckpoint
 from agentspec_usage.store.proof.pruned import Pruned
-from agentspec_usage.store.proof.rows import named_hash
 from agentspec_usage.store.proof.verified import Dropped, Finding, Verified, WrongError
-from agentspec_usage.store.sql.agents import AgentRow
 from agentspec_usage.store.sql.connection import Connection
-from agentspec_usage.store.sql.dictionaries import (
-    PRICE_COLUMNS,
-    SERIES_COLUMNS,
-    account_hash,
-)
 from agentspec_usage.store.sql.differences import first_difference
 from agentspec_usage.store.sql.event_checks import first_wrong_event
-from agentspec_usage.store.sql.instances import instance_hash
 from agentspec_usage.store.sql.journal import StoredBatch, ledger_of, stored_batches
+from agentspec_usage.store.sql.name_checks import first_changed_name
 from agentspec_usage.store.sql.period_checks import first_changed_period
 from agentspec_usage.store.sql.pruned import changed_since, pruned_of
 from agentspec_usage.store.sql.row_hashes import Roots, RowHashes, roots_of
@@ -170,10 +163,8 @@ class _Walk:
 
     def names(self) -> None:
         """What rows have by a hash is what was hashed."""
-        for table, query, hash_of in _NAMES:
-            for number, said, *values in self._connection.stream(query):
-                if hash_of(values) != said:
-                    raise WrongError(f"{table}: {number}", "it is not what rows were stored with")
+        if found := first_changed_name(self._connection):
+            raise WrongError(*found)
 
     def batches(self) -> None:
         """Every batch follows the one before it, and is the root of its rows as they are now."""
@@ -374,38 +365,3 @@ class _Walk:
             "SELECT hash, last_item FROM batches WHERE batch = ?", (batch,)
         ).fetchone()
         return Head(batch, *row)
-
-
-def _hash_of_account(values: Sequence[Any]) -> str:
-    agent_id, namespace, name, cost_center, team = values
-    return account_hash(AgentRow(0, agent_id, namespace, name), cost_center, team)
-
-
-def _hash_of(what: str, columns: Sequence[str]) -> Callable[[Sequence[Any]], str]:
-    return lambda values: named_hash(what, dict(zip(columns, values, strict=True)))
-
-
-_NAMES: tuple[tuple[str, str, Callable[[Sequence[Any]], str]], ...] = (
-    (
-        "accounts",
-        "SELECT account, hash, agent_id, namespace, name, accounts.cost_center, team "
-        "FROM accounts LEFT JOIN agents USING (agent) ORDER BY account",
-        _hash_of_account,
-    ),
-    (
-        "instances",
-        "SELECT instance, hash, agent_id, instance_id, observer "
-        "FROM instances LEFT JOIN agents USING (agent) ORDER BY instance",
-        lambda values: instance_hash(*values),
-    ),
-    (
-        "series",
-        f"SELECT series, hash, {', '.join(SERIES_COLUMNS)} FROM series ORDER BY series",
-        _hash_of("series", SERIES_COLUMNS),
-    ),
-    (
-        "prices",
-        f"SELECT price, hash, {', '.join(PRICE_COLUMNS)} FROM prices ORDER BY price",
-        _hash_of("price", PRICE_COLUMNS),
-    ),
-)
