@@ -8,7 +8,7 @@ are real ones all the same, and the images that a power loss leaves are opened b
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
@@ -153,8 +153,8 @@ class _Connected:
         marks = ", ".join("?" * len(columns))
         self.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
 
-    def stream(self, sql: str, values: Sequence[Any] = (), /) -> Iterator[Any]:
-        return iter(self.execute(sql, values))
+    def stream(self, sql: str, values: Sequence[Any] = (), /) -> Generator[Any, None, None]:
+        yield from self.execute(sql, values)
 
     def close(self) -> None:
         self._connection.close()

@@ -389,11 +389,18 @@ class TailWorld:
         hold("I10", found == sum_counts(tail.values()), f"periods' tails are {parts} of {tail}")
 
     def _check_money(self) -> None:
-        """What is charged by a price is what its counts cost by it, to the last digit."""
+        """What is left of an item is charged what its counts cost by its price, to the last digit.
+
+        Item by item: where the series of calls is not known any more, the tail gives a series the
+        part of them that no other claims, and a part may have more cache reads than input. It costs
+        what it costs alone, which is not its share of what all parts cost together; so FOCUS gives
+        it a row of its own.
+        """
         rows = self.database.execute(
             "SELECT prices.card, prices.currency, prices.sku, prices.price_id, prices.above, "
             f"context_class, sum(milli), sum(pico), sum(priced), {_SUMS} FROM items "
-            "JOIN prices USING (price) JOIN series USING (series) GROUP BY price, series"
+            "JOIN prices USING (price) JOIN series USING (series) "
+            "GROUP BY coalesce(corrects, item), price, series"
         )
         for card, currency, sku, price_id, above, context_class, milli, pico, priced, *sums in rows:
             counts = TokenCounts(*sums)

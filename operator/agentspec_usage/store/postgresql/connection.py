@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from itertools import count
 from typing import Any
 
@@ -100,7 +100,7 @@ class PostgresConnection:
             for row in rows:
                 copy.write_row(row)
 
-    def stream(self, sql: str, values: Sequence[Any] = (), /) -> Iterator[Any]:
+    def stream(self, sql: str, values: Sequence[Any] = (), /) -> Generator[Any, None, None]:
         with self._open().cursor(f"stream_{next(self._streams)}") as cursor:
             cursor.itersize = _STREAMED_ROWS
             yield from cursor.execute(numbered(sql), values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from agentspec_usage.store.proof.verified import Verified
@@ -43,8 +43,11 @@ class Connection(Protocol):
         """Insert many rows, by whatever way is the fastest here."""
         ...
 
-    def stream(self, sql: str, values: Sequence[Any] = ..., /) -> Iterator[Any]:
-        """Rows that need not fit into memory."""
+    def stream(self, sql: str, values: Sequence[Any] = ..., /) -> Generator[Any, None, None]:
+        """Rows that need not fit into memory. Whoever keeps it reads it to its end or closes it:
+        one that is closed when it is found by chance that nobody needs it any more waits for ever
+        for the statement that is under way then.
+        """
         ...
 
     def close(self) -> None: ...

@@ -7,6 +7,7 @@ others by the hashes of ``accounts``, ``instances``, ``series`` and ``prices``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,17 +42,21 @@ def roots_of(connection: Connection, ranges: Sequence[tuple[int, int]]) -> Roots
     """
     if not ranges:
         return Roots((), 0)
-    rows = RowHashes(connection, ranges[0][0], ranges[-1][1])
-    return Roots(tuple(root_of(rows.leaves(*each)) for each in ranges), rows.erased)
+    with closing(RowHashes(connection, ranges[0][0], ranges[-1][1])) as rows:
+        return Roots(tuple([root_of(rows.leaves(*each)) for each in ranges]), rows.erased)
 
 
 class RowHashes:
-    """The rows from ``first`` to ``last``, in their order."""
+    """The rows from ``first`` to ``last``, in their order, until it is closed."""
 
     def __init__(self, connection: Connection, first: int, last: int) -> None:
         self._rows = connection.stream(_query(connection.dialect), (first, last))
         self.erased = 0
         """Rows so far whose details were erased."""
+
+    def close(self) -> None:
+        """Read no more of them."""
+        self._rows.close()
 
     def __iter__(self) -> Iterator[bytes]:
         """The hashes of those that are there. Raises ``WrongError``."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from hashlib import sha256
 from typing import NamedTuple, Protocol
 
@@ -200,7 +201,6 @@ class _Walk:
         """
         begun: deque[_Begun] = deque()
         ahead = 0 if self._helpers is None else self._helpers.ahead
-        broken: WrongError | None = None
         try:
             for batches in self._some_batches():
                 ranges = [
@@ -212,12 +212,12 @@ class _Walk:
                 begun.append(_Begun(batches, ranges, found))
                 if len(begun) > ahead:
                     yield from self._ended(begun.popleft())
-        except WrongError as wrong:
-            broken = wrong
-        while begun:
-            yield from self._ended(begun.popleft())
-        if broken is not None:
-            raise broken
+        except WrongError:
+            for each in begun:
+                yield from self._ended(each)
+            raise
+        for each in begun:
+            yield from self._ended(each)
 
     def _ended(self, begun: _Begun) -> Iterator[tuple[StoredBatch, bytes | None]]:
         found = None if begun.found is None else begun.found()
@@ -259,9 +259,9 @@ class _Walk:
             raise WrongError(where, "its signature is not of this key")
         if changed := changed_since(self._connection, mark):
             raise WrongError(where, changed)
-        rows = RowHashes(self._connection, self._genesis.last + 1, mark.head.last)
-        stayed = sum(1 for _ in rows)
-        self._erased += rows.erased
+        with closing(RowHashes(self._connection, self._genesis.last + 1, mark.head.last)) as rows:
+            stayed = sum(1 for _ in rows)
+            self._erased += rows.erased
         self._pruned = mark
         self._dropped = mark.head.last - self._genesis.last - stayed
         return mark.head.last

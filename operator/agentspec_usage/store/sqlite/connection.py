@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from math import inf
 from typing import Any
 
@@ -54,9 +54,9 @@ class SqliteConnection(sqlite3.Connection):
         marks = ", ".join("?" * len(columns))
         self.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
 
-    def stream(self, sql: str, values: Sequence[Any] = (), /) -> Iterator[Any]:
+    def stream(self, sql: str, values: Sequence[Any] = (), /) -> Generator[Any, None, None]:
         self._until = inf
-        return iter(super().execute(sql, values))
+        yield from super().execute(sql, values)
 
     def _is_late(self) -> bool:
         return self._monotonic() > self._until
