@@ -308,10 +308,10 @@ async def test_estimates_move_at_the_prices_that_they_have(database: str) -> Non
         assert await charged(dearer, "agent") == (7, 0)
         of_kinds = "SELECT kind, sum(calls) FROM items GROUP BY kind ORDER BY kind"
         assert [(kind, int(calls)) for kind, calls in rows(database, of_kinds)] == [
-            ("charge", 0),
+            ("charge", 7),
             ("estimate", 12),
             ("record", 2),
-            ("reversal", -7),
+            ("reversal", -14),
         ]
     finally:
         dearer.close()
