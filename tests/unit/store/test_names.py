@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count, permutations
+from itertools import permutations
 
 import pytest
 
-from agentspec_usage.metering.counts import TokenCounts
 from agentspec_usage.metering.frame import BUCKET_MS
 from agentspec_usage.metering.periods import DAY_MS, Span
 from agentspec_usage.metering.snapshot import Observer, SeriesRow, UsageReading, UsageSnapshot
@@ -18,7 +17,7 @@ from agentspec_usage.store.queries import AgentName, UsageFilter
 from agentspec_usage.store.sql.store import SqlStore
 from agentspec_usage.wire.heartbeat import HealthPhase, Heartbeat
 from agentspec_usage.wire.observed_encoding import Observation
-from tests.unit.store.test_tail import book
+from tests.unit.store.test_tail import MICRO, book, draw, used
 from tests.unit.store.values import (
     GPT,
     INSTANCE,
@@ -33,12 +32,7 @@ from tests.unit.store.values import (
 )
 
 START = NOW - NOW % DAY_MS
-MICRO = 10**6
-"""Of 10^-12 in the price of one token, where a million cost a dollar."""
-
 ALWAYS = Span(0, START + 4000 * DAY_MS)
-
-ids = count(1)
 
 
 @pytest.fixture
@@ -46,15 +40,6 @@ def priced(database: str) -> Iterator[SqlStore]:
     opened = open_store(database, book=book("1"))
     yield opened
     opened.close()
-
-
-def draw() -> str:
-    return f"{next(ids):032x}"
-
-
-def used(tokens: int) -> TokenCounts:
-    """A token a call."""
-    return TokenCounts(input=tokens, calls=tokens)
 
 
 def reading(tokens: int, instance_id: str | None = INSTANCE) -> UsageReading:
