@@ -60,6 +60,10 @@ class Processes:
         self._database = database
         self._number = number
         self._pool = ProcessPoolExecutor(number, get_context("spawn"), _begin)
+        # All of them at once: one that is begun while another's death is found out is waited for
+        # without end.
+        for _ in range(number):
+            self._pool.submit(int)
 
     @property
     def ahead(self) -> int:
@@ -76,7 +80,8 @@ class Processes:
     ) -> Callable[[], Result | Other]:
         try:
             asked = self._pool.submit(work, *of)
-        except BrokenProcessPool:
+        except (BrokenProcessPool, OSError):
+            # They died; it may be while the pool was finding that out.
             return lambda: otherwise
         # Whatever failed: whoever asked finds it out, or does what could not be done.
         return lambda: asked.result() if asked.exception() is None else otherwise

@@ -37,6 +37,14 @@ def test_an_empty_ledger_verifies(database: str) -> None:
     assert verify_database(database).finding is None
 
 
+def test_what_is_good_before_what_is_wrong_is_told(ledger: Ledger) -> None:
+    with ledger.opened() as now:
+        now.change("UPDATE items SET input = input + 1 WHERE item = 11")
+        result = now.verified()
+    assert str(result.finding) == "row 11: it is not what was accepted"
+    assert (result.rows, result.batches, result.signed) == (9, 3, 1)
+
+
 ITEM_COLUMNS = tuple(
     column
     for column in ROW_COLUMNS

@@ -126,7 +126,8 @@ def test_a_sum_that_is_not_that_of_its_rows_is_named(long: str) -> None:
 class Useless:
     """A helper who cannot say anything, as one that died."""
 
-    ahead = 3
+    def __init__(self, ahead: int) -> None:
+        self.ahead = ahead
 
     def roots(self, ranges: Sequence[tuple[int, int]]) -> Callable[[], Roots | None]:
         return lambda: None
@@ -135,12 +136,13 @@ class Useless:
         return lambda: False
 
 
+@pytest.mark.parametrize("ahead", [0, 1, 5])
 @pytest.mark.parametrize("changes", [[], [ROW], [SUM]], ids=["nothing", "a row", "a sum"])
 def test_a_helper_that_can_say_nothing_is_done_without(
-    long: str, changes: Sequence[tuple[str, str]]
+    long: str, changes: Sequence[tuple[str, str]], ahead: int
 ) -> None:
     with _changed(long, *changes):
-        assert verify_database(long, helpers=Useless()) == verify_database(long)
+        assert verify_database(long, helpers=Useless(ahead)) == verify_database(long)
 
 
 def _children(process: int) -> list[int]:
@@ -160,9 +162,15 @@ def test_helpers_that_are_killed_are_done_without(long: str) -> None:
     helpers = Processes(long, 2)
     try:
         assert helpers.sums(0)()
-        for child in _children(os.getpid()):
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                os.kill(child, signal.SIGKILL)
+        theirs = [
+            child
+            for child in _children(os.getpid())
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+        ]
+        assert len(theirs) == 2
+        for child in theirs:
+            os.kill(child, signal.SIGKILL)
+        until(lambda: not any(_runs(child) for child in theirs), "they are gone")
         assert verify_database(long, helpers=helpers).finding is None
     finally:
         helpers.close()

@@ -22,6 +22,7 @@ from typing import NamedTuple, Protocol
 from agentspec_usage.store.proof.chain import Batch, Head, follows
 from agentspec_usage.store.proof.checkpoints import SignedCheckpoint
 from agentspec_usage.store.proof.pruned import Pruned
+from agentspec_usage.store.proof.tree import root_of
 from agentspec_usage.store.proof.verified import Dropped, Finding, Verified, WrongError
 from agentspec_usage.store.sql.connection import Connection
 from agentspec_usage.store.sql.differences import first_difference
@@ -30,7 +31,7 @@ from agentspec_usage.store.sql.journal import StoredBatch, ledger_of, stored_bat
 from agentspec_usage.store.sql.name_checks import first_changed_name
 from agentspec_usage.store.sql.period_checks import first_changed_period
 from agentspec_usage.store.sql.pruned import changed_since, pruned_of
-from agentspec_usage.store.sql.row_hashes import Roots, RowHashes, roots_of
+from agentspec_usage.store.sql.row_hashes import Roots, RowHashes
 
 __all__ = ["Checks", "Helpers", "verify"]
 
@@ -201,31 +202,51 @@ class _Walk:
         """
         begun: deque[_Begun] = deque()
         ahead = 0 if self._helpers is None else self._helpers.ahead
-        try:
-            for batches in self._some_batches():
-                ranges = [
-                    (each.batch.first, each.batch.last)
-                    for each in batches
-                    if each.batch.last > dropped_to
-                ]
-                found = None if self._helpers is None else self._helpers.roots(ranges)
-                begun.append(_Begun(batches, ranges, found))
-                if len(begun) > ahead:
-                    yield from self._ended(begun.popleft())
-        except WrongError:
-            for each in begun:
-                yield from self._ended(each)
-            raise
+        some = self._some_batches()
+        while True:
+            try:
+                batches = next(some, None)
+            except WrongError:
+                for each in begun:
+                    yield from self._ended(each)
+                raise
+            if batches is None:
+                break
+            ranges = [
+                (each.batch.first, each.batch.last)
+                for each in batches
+                if each.batch.last > dropped_to
+            ]
+            found = None if self._helpers is None else self._helpers.roots(ranges)
+            begun.append(_Begun(batches, ranges, found))
+            if len(begun) > ahead:
+                yield from self._ended(begun.popleft())
         for each in begun:
             yield from self._ended(each)
 
     def _ended(self, begun: _Begun) -> Iterator[tuple[StoredBatch, bytes | None]]:
+        gone = len(begun.batches) - len(begun.ranges)
+        yield from ((each, None) for each in begun.batches[:gone])
         found = None if begun.found is None else begun.found()
         if found is None:
-            found = roots_of(self._connection, begun.ranges)
-        self._erased += found.erased
-        gone = len(begun.batches) - len(begun.ranges)
-        yield from zip(begun.batches, (*[None] * gone, *found.roots), strict=True)
+            yield from self._looked_at(begun.batches[gone:])
+        else:
+            self._erased += found.erased
+            yield from zip(begun.batches[gone:], found.roots, strict=True)
+
+    def _looked_at(
+        self, batches: Sequence[StoredBatch]
+    ) -> Iterator[tuple[StoredBatch, bytes | None]]:
+        """One after the other: what is good before what is wrong is told as well."""
+        if not batches:
+            return
+        first, last = batches[0].batch.first, batches[-1].batch.last
+        with closing(RowHashes(self._connection, first, last)) as rows:
+            for stored in batches:
+                erased = rows.erased
+                root = root_of(rows.leaves(stored.batch.first, stored.batch.last))
+                self._erased += rows.erased - erased
+                yield stored, root
 
     def _some_batches(self) -> Iterator[list[StoredBatch]]:
         """Batches that follow each other, of some thousand rows. Raises where one does not."""
